@@ -1,0 +1,29 @@
+"""Recurrent cells: one step of time each."""
+
+from .cell import Cell
+from .gru import GRUCell, GRUGates, GRUState
+from .lstm import (
+    PRESETS,
+    LSTMCell,
+    LSTMGates,
+    LSTMSpec,
+    LSTMState,
+    lstm_update,
+)
+from .rnn import RNNCell, RNNGates, RNNState
+
+__all__ = [
+    "PRESETS",
+    "Cell",
+    "GRUCell",
+    "GRUGates",
+    "GRUState",
+    "LSTMCell",
+    "LSTMGates",
+    "LSTMSpec",
+    "LSTMState",
+    "RNNCell",
+    "RNNGates",
+    "RNNState",
+    "lstm_update",
+]

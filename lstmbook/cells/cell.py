@@ -1,0 +1,115 @@
+"""The contract of a recurrent cell, cut where time cuts it.
+
+`lift` is what needs no state and is done for all time steps at once; `step` is
+what does. Whatever knows about sequences (lengths, resets, direction, chunks)
+lives in `lstmbook.recurrent` and serves every cell.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Cell(nn.Module):
+    """One step of a recurrent network, with weights W, R and b.
+
+    A subclass sets `rows` (the height of W), `out` (the width of R) and
+    `State` (a NamedTuple of tensors, each `[batch, size]`), and writes `step`.
+
+    W: [rows, input_size]   from the input
+    R: [rows, out]          from the output of the step before
+    b: [rows]               one bias; a second one would add nothing to the sum
+    """
+
+    State: type
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        rows: int,
+        out: int,
+        *,
+        bias: bool,
+        learn_initial_state: bool,
+    ):
+        super().__init__()
+        # An input of size 0 is a network that runs on by itself (a decoder, say).
+        if input_size < 0 or hidden_size < 1:
+            raise ValueError(
+                f"input_size={input_size}, hidden_size={hidden_size}: "
+                "the input needs at least 0 features and the state at least 1"
+            )
+        self.input_size, self.hidden_size, self.output_size = (
+            input_size,
+            hidden_size,
+            out,
+        )
+        self.W = nn.Parameter(torch.empty(rows, input_size))
+        self.R = nn.Parameter(torch.empty(rows, out))
+        self.b = nn.Parameter(torch.empty(rows)) if bias else None
+        self.initial = (
+            nn.ParameterList(torch.zeros(n) for n in self.state_sizes())
+            if learn_initial_state
+            else None
+        )
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Width of each tensor of the state, in the order of `State`."""
+        return (self.hidden_size,)
+
+    def reset_parameters(self) -> None:
+        """Weights uniform in ±1/sqrt(hidden_size), as in torch.nn; biases zero."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for name, weight in self.named_parameters():
+            if name == "b" or name.startswith("b_") or name.startswith("initial"):
+                nn.init.zeros_(weight)
+            else:
+                nn.init.uniform_(weight, -bound, bound)
+
+    def lift(self, x: Tensor) -> Tensor:
+        """The part without state, W x + b, for any number of steps at once.
+
+        x: [..., input_size]; returns z: [..., rows].
+        """
+        return F.linear(x, self.W, self.b)
+
+    def begin(self, batch: int, memory=None, lengths: Tensor | None = None):
+        """What holds for a whole sequence and not for a step (none here)."""
+        return None
+
+    def step(self, z: Tensor, state, ctx=None):
+        """One step: z [batch, rows] and the state before give (state, gates)."""
+        raise NotImplementedError
+
+    def initial_state(self, batch: int):
+        """The state before the first input: zeros, or the learned one."""
+        if self.initial is not None:
+            return self.State(*(s.expand(batch, -1) for s in self.initial))
+        return self.State(*(self.W.new_zeros(batch, n) for n in self.state_sizes()))
+
+    def library(self) -> tuple[str | None, str]:
+        """Name of the torch kernel that computes this cell, or None and why."""
+        return None, f"torch has no kernel for {type(self).__name__}"
+
+    def library_weights(self) -> list[Tensor]:
+        """The weights in the order the kernel wants them."""
+        weights = [self.W, self.R]
+        if self.b is not None:
+            # The kernels add two biases; the second one stays zero.
+            weights += [self.b, torch.zeros_like(self.b)]
+        return weights
+
+    def config(self) -> dict:
+        """The arguments that build this cell again, for `lstmbook.save`."""
+        return {
+            "input_size": self.input_size,
+            "hidden_size": self.hidden_size,
+            "bias": self.b is not None,
+            "learn_initial_state": self.initial is not None,
+        }
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{k}={v!r}" for k, v in self.config().items())

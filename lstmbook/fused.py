@@ -1,0 +1,299 @@
+"""Back-propagation through time by hand, as one operator for the whole LSTM family.
+
+Automatic differentiation of a Python loop stores every intermediate of every
+step and multiplies small matrices on the way back. Here one operator runs the
+whole sequence: W x for all steps is one product, the loop keeps only R h, and
+the way back keeps the gradients of the pre-activations (called delta) and turns
+them into the gradients of all weights in one product each. The equations are
+derived in the chapter on the backward pass; `reference.py` has them in NumPy.
+
+The two operators are opaque to torch.compile and torch.export (one node each).
+Second derivatives raise.
+"""
+
+import json
+from dataclasses import asdict
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .cells.lstm import ACTIVATIONS, LSTMSpec
+
+# Derivative of each activation, from its value: tanh' = 1 - tanh^2, and so on.
+SLOPES = {
+    "tanh": lambda v: 1 - v * v,
+    "identity": torch.ones_like,
+    "relu": lambda v: (v > 0).to(v.dtype),
+    "4sigmoid-2": lambda v: 1 - v * v / 4,
+    "2sigmoid-1": lambda v: (1 - v * v) / 2,
+}
+INPLACE = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda a: a}
+# Steps whose local derivatives are made together: small enough for the cache.
+CHUNK = 8
+
+
+def spec_key(spec: LSTMSpec) -> str:
+    """The spec as a string, since an operator takes no Python objects."""
+    return json.dumps(asdict(spec))
+
+
+@lru_cache
+def _spec(key: str) -> LSTMSpec:
+    return LSTMSpec(**json.loads(key))
+
+
+def _blocks(spec: LSTMSpec, rows: Tensor, H: int) -> dict[str, Tensor]:
+    """View of each present gate in [..., rows]."""
+    return dict(zip(spec.rows, rows.split(H, dim=-1), strict=True))
+
+
+def _squash(name: str, a: Tensor) -> None:
+    """Apply an activation in place."""
+    if name in INPLACE:
+        INPLACE[name](a)
+    else:
+        a.copy_(ACTIVATIONS[name](a))
+
+
+@torch.library.custom_op("lstmbook::lstm", mutates_args=())
+def lstm_forward(
+    x: Tensor,
+    W: Tensor,
+    R: Tensor,
+    b: Tensor | None,
+    p: Tensor | None,
+    P: Tensor | None,
+    h0: Tensor,
+    c0: Tensor,
+    reset: Tensor | None,
+    h_init: Tensor | None,
+    c_init: Tensor | None,
+    spec: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The whole sequence at once, time first.
+
+    x: [T, B, D]; W [rows, D], R [rows, out], b [rows], p [n_peep, H], P [out, H]
+    h0: [B, out], c0: [B, H]; reset: [T, B] bool, h_init and c_init the state
+    that a reset puts in place. spec: `spec_key` of the cell.
+    Returns y [T, B, out], c [T, B, H], the activated gates [T, B, rows] and the
+    output before projection m [T, B, H] (empty without a projection).
+    """
+    s = _spec(spec)
+    T, B = x.shape[:2]
+    H = c0.shape[1]
+    gates = F.linear(x, W, b)
+    c_all = x.new_empty(T, B, H)
+    m_all = x.new_empty(T, B, H)
+    y_all = m_all if P is None else x.new_empty(T, B, P.shape[0])
+    peep = dict(zip(s.peep_rows, p, strict=True)) if p is not None else {}
+    both = s.rows.startswith("if")  # two gates side by side: one call for both
+    Rt = R.t()
+    h, c = h0, c0
+    for t in range(T):
+        if reset is not None:
+            at = reset[t].unsqueeze(1)
+            h, c = torch.where(at, h_init, h), torch.where(at, c_init, c)
+        pre = gates[t].addmm_(h, Rt)
+        a = _blocks(s, pre, H)
+        for k in s.peep_rows.replace("o", ""):
+            a[k].addcmul_(peep[k], c)
+        if both:
+            pre[:, : 2 * H].sigmoid_()
+        elif "i" in a or "f" in a:
+            a["i" if "i" in a else "f"].sigmoid_()
+        _squash(s.input_activation, a["g"])
+        new = c_all[t]
+        if s.forget_gate == "learned":
+            torch.mul(a["f"], c, out=new)
+        elif s.forget_gate == "one":
+            new.copy_(c)
+        else:
+            torch.addcmul(c, a["i"], c, value=-1, out=new)
+        new.addcmul_(a["i"], a["g"]) if s.input_gate else new.add_(a["g"])
+        c = new
+        if s.output_activation == "tanh":
+            m = torch.tanh(c, out=m_all[t])
+        else:
+            m = m_all[t].copy_(ACTIVATIONS[s.output_activation](c))
+        if s.output_gate:
+            if "o" in peep:
+                a["o"].addcmul_(peep["o"], c)
+            m.mul_(a["o"].sigmoid_())
+        h = m if P is None else torch.mm(m, P.t(), out=y_all[t])
+    return y_all, c_all, gates, (x.new_empty(0) if P is None else m_all)
+
+
+@lstm_forward.register_fake
+def _(x, W, R, b, p, P, h0, c0, reset, h_init, c_init, spec):
+    T, B = x.shape[:2]
+    H = c0.shape[1]
+    return (
+        x.new_empty(T, B, R.shape[1]),
+        x.new_empty(T, B, H),
+        x.new_empty(T, B, W.shape[0]),
+        x.new_empty(0) if P is None else x.new_empty(T, B, H),
+    )
+
+
+@torch.library.custom_op("lstmbook::lstm_backward", mutates_args=())
+def lstm_backward(
+    dy: Tensor | None,
+    dc_all: Tensor | None,
+    x: Tensor,
+    W: Tensor,
+    R: Tensor,
+    p: Tensor | None,
+    P: Tensor | None,
+    h0: Tensor,
+    c0: Tensor,
+    reset: Tensor | None,
+    h_init: Tensor | None,
+    c_init: Tensor | None,
+    y: Tensor,
+    c_all: Tensor,
+    gates: Tensor,
+    m_all: Tensor,
+    spec: str,
+    with_x: bool,
+) -> tuple[
+    Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
+]:
+    """Gradients of x, W, R, b, p, P, h0, c0, h_init, c_init (empty where absent).
+
+    dy: [T, B, out] and dc_all: [T, B, H] upstream, either may be None.
+    """
+    s = _spec(spec)
+    T, B, rows = gates.shape
+    H = c0.shape[1]
+    peep = dict(zip(s.peep_rows, p, strict=True)) if p is not None else {}
+    delta = torch.empty_like(gates)
+    dh_all = torch.empty_like(y) if P is not None else None
+    h_before = torch.cat([h0.unsqueeze(0), y[:-1]])
+    c_before = torch.cat([c0.unsqueeze(0), c_all[:-1]])
+    if reset is not None:
+        at = reset.unsqueeze(2)
+        h_before = torch.where(at, h_init, h_before)
+        c_before = torch.where(at, c_init, c_before)
+        dh_init, dc_init = torch.zeros_like(h_init), torch.zeros_like(c_init)
+    inner = s.rows.replace("o", "")  # the gates that dc reaches: side by side
+    n = len(inner)
+    dh = torch.zeros_like(h0)
+    dc = torch.zeros_like(c0)
+    for stop in range(T, 0, -CHUNK):
+        start = max(0, stop - CHUNK)
+        now = slice(start, stop)
+        # What each gate would pass on for a gradient of one, for a few steps.
+        v, d = _blocks(s, gates[now], H), _blocks(s, delta[now], H)
+        i, f, g, o = (v.get(k) for k in "ifgo")
+        before = c_before[now]
+        slope = SLOPES[s.input_activation](g)
+        torch.mul(slope, i, out=d["g"]) if s.input_gate else d["g"].copy_(slope)
+        if s.input_gate:
+            into = g - before if s.forget_gate == "coupled" else g
+            torch.mul(into, i, out=d["i"]).addcmul_(d["i"], i, value=-1)
+        if s.forget_gate == "learned":
+            torch.mul(before, f, out=d["f"]).addcmul_(d["f"], f, value=-1)
+        out = ACTIVATIONS[s.output_activation](c_all[now])
+        leak = SLOPES[s.output_activation](out)
+        if s.output_gate:
+            leak.mul_(o)
+            torch.mul(out, o, out=d["o"]).addcmul_(d["o"], o, value=-1)
+        keep = 1 - i if s.forget_gate == "coupled" else f
+        for t in range(stop - 1, start - 1, -1):
+            k = t - start
+            if dy is not None:
+                dh.add_(dy[t])
+            if dc_all is not None:
+                dc.add_(dc_all[t])
+            dm = dh if P is None else torch.mm(dh_all[t].copy_(dh), P)
+            if s.output_gate:
+                d["o"][k].mul_(dm)
+                if "o" in peep:
+                    dc.addcmul_(d["o"][k], peep["o"])
+            dc.addcmul_(dm, leak[k])
+            at_t = delta[t]
+            at_t[:, : n * H].unflatten(1, (n, H)).mul_(dc.unsqueeze(1))
+            if keep is not None:
+                dc.mul_(keep[k])
+            for name in s.peep_rows.replace("o", ""):
+                dc.addcmul_(d[name][k], peep[name])
+            dh = torch.mm(at_t, R)
+            if reset is not None:
+                r = reset[t].unsqueeze(1)
+                dh_init += torch.where(r, dh, 0)
+                dc_init += torch.where(r, dc, 0)
+                dh, dc = torch.where(r, 0, dh), torch.where(r, 0, dc)
+
+    def none():  # the outputs of an operator may not be one tensor
+        return x.new_empty(0)
+
+    seen = {"i": c_before, "f": c_before, "o": c_all}
+    d = _blocks(s, delta, H)
+    dp = [(d[k] * seen[k]).sum((0, 1)) for k in s.peep_rows]
+    flat = delta.flatten(0, 1)
+    return (
+        (flat @ W).unflatten(0, (T, B)) if with_x else none(),
+        flat.t() @ x.flatten(0, 1),
+        flat.t() @ h_before.flatten(0, 1),
+        flat.sum(0),
+        torch.stack(dp) if dp else none(),
+        none() if P is None else dh_all.flatten(0, 1).t() @ m_all.flatten(0, 1),
+        dh,
+        dc,
+        none() if reset is None else dh_init,
+        none() if reset is None else dc_init,
+    )
+
+
+@lstm_backward.register_fake
+def _(dy, dc, x, W, R, p, P, h0, c0, reset, h_init, c_init, *rest):
+    def like(t):
+        return x.new_empty(0) if t is None else torch.empty_like(t)
+
+    return (
+        like(x if rest[-1] else None),
+        like(W),
+        like(R),
+        x.new_empty(W.shape[0]),
+        like(p),
+        like(P),
+        like(h0),
+        like(c0),
+        like(None if reset is None else h_init),
+        like(None if reset is None else c_init),
+    )
+
+
+def _setup(ctx, inputs, output):
+    x, W, R, b, p, P, h0, c0, reset, h_init, c_init, ctx.spec = inputs
+    ctx.has_b = b is not None
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(x, W, R, p, P, h0, c0, reset, h_init, c_init, *output)
+
+
+def _backward(ctx, dy, dc, d_gates, d_m):
+    # lstm_backward has no derivative of its own: asking for a second one raises.
+    x, W, R, p, P, h0, c0, reset, h_init, c_init, *outputs = ctx.saved_tensors
+    dx, dW, dR, db, dp, dP, dh0, dc0, dh_init, dc_init = lstm_backward(
+        dy, dc, x, W, R, p, P, h0, c0, reset, h_init, c_init, *outputs, ctx.spec,
+        ctx.needs_input_grad[0],
+    )  # fmt: skip
+    return (
+        dx if ctx.needs_input_grad[0] else None,
+        dW,
+        dR,
+        db if ctx.has_b else None,
+        dp if p is not None else None,
+        dP if P is not None else None,
+        dh0,
+        dc0,
+        None,
+        dh_init if reset is not None else None,
+        dc_init if reset is not None else None,
+        None,
+    )
+
+
+lstm_forward.register_autograd(_backward, setup_context=_setup)

@@ -1,0 +1,314 @@
+"""Layers: a cell run over time, in both directions, and stacked.
+
+A layer is any module (x, state, lengths, reset) -> (y, state). It knows about
+time; the cell does not. Always batch first:
+
+    x        [batch, time, features]
+    lengths  [batch], real steps of each row, 1 to time; the rest is padding
+    reset    [batch, time] bool; True puts the state back before that step
+    y        [batch, time, output], zero at the padding
+    state    the state after each row's last real step
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import backends
+from .cells.cell import Cell
+
+
+def tree_map(function, *states):
+    """Apply a function to the tensors of states of one structure."""
+    first = states[0]
+    if isinstance(first, Tensor):
+        return function(*states)
+    parts = [tree_map(function, *s) for s in zip(*states, strict=True)]
+    return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+
+
+def detach(state):
+    """The same state, cut off from the graph: truncated back-propagation."""
+    return tree_map(Tensor.detach, state)
+
+
+def where(mask: Tensor, a, b):
+    """State a in the rows where mask [batch] is True, else b.
+
+    Chooses, where multiplying by the mask would turn an infinity into NaN.
+    """
+    return tree_map(lambda u, v: torch.where(mask.unsqueeze(1), u, v), a, b)
+
+
+def index(state, rows: Tensor):
+    """The given rows of a state, in that order (beam search)."""
+    return tree_map(lambda s: s[rows], state)
+
+
+class Trace(NamedTuple):
+    """State after, and gates at, every step; each tensor [batch, time, size]."""
+
+    state: NamedTuple
+    gates: NamedTuple
+
+
+class BidirectionalState(NamedTuple):
+    """State after the last step read: the row's end forward, its start backward."""
+
+    forward: NamedTuple
+    backward: NamedTuple
+
+
+def check_arguments(x, features, lengths=None, reset=None) -> None:
+    """Raise, with the shapes, when the arguments of a layer do not fit."""
+    if x.dim() != 3:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}: give [batch, time, features={features}]"
+        )
+    if x.shape[2] != features:
+        raise ValueError(
+            f"x has {x.shape[2]} features, the cell was built for {features} "
+            f"(input_size={features}); x is {tuple(x.shape)}, "
+            "read as [batch, time, features]"
+        )
+    B, T = x.shape[:2]
+    if B == 0 or T == 0:
+        raise ValueError(f"x has shape {tuple(x.shape)}: no rows or no steps")
+    if lengths is not None:
+        if lengths.shape != (B,) or lengths.is_floating_point():
+            raise ValueError(
+                f"lengths is {lengths.dtype} {tuple(lengths.shape)}: give one "
+                f"integer a row, [{B}], for x {tuple(x.shape)}"
+            )
+        # A look at the values would make a GPU wait, so only on the CPU.
+        if lengths.device.type == "cpu" and not (
+            1 <= int(lengths.min()) and int(lengths.max()) <= T
+        ):
+            raise ValueError(
+                f"lengths go from {int(lengths.min())} to {int(lengths.max())}, "
+                f"x {tuple(x.shape)} has room for 1 to {T}"
+            )
+    if reset is not None and (reset.shape != (B, T) or reset.dtype != torch.bool):
+        raise ValueError(
+            f"reset is {reset.dtype} {tuple(reset.shape)}: give bool [{B}, {T}], "
+            f"one flag a step of x {tuple(x.shape)}"
+        )
+
+
+def padding(lengths: Tensor, time: int) -> Tensor:
+    """[batch, time] bool: True where a row has ended."""
+    steps = torch.arange(time, device=lengths.device)
+    return steps >= lengths.unsqueeze(1)
+
+
+def flip(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Reverse [batch, time, ...] in time, each row within its own length."""
+    if lengths is None:
+        return x.flip(1)
+    steps = torch.arange(x.shape[1], device=x.device)
+    back = lengths.unsqueeze(1) - 1 - steps
+    at = torch.where(back >= 0, back, steps)  # the padding stays where it is
+    return x[torch.arange(len(x), device=x.device).unsqueeze(1), at]
+
+
+class Recurrent(nn.Module):
+    """A cell run over time.
+
+    cell: any `Cell`
+    backend: "auto" takes the fastest that computes this call exactly; "loop",
+        "library" or "fused" insists, and raises with the reason when it cannot
+
+        y, state = layer(x, state=None, lengths=None, reset=None)
+        y, state, trace = layer(x, trace=True)
+    """
+
+    def __init__(self, cell: Cell, backend: str = "auto"):
+        super().__init__()
+        if backend not in ("auto", *backends.BACKENDS):
+            raise ValueError(
+                f"backend={backend!r}: choose 'auto' or one of {backends.BACKENDS}"
+            )
+        self.cell, self.backend = cell, backend
+
+    input_size = property(lambda self: self.cell.input_size)
+    output_size = property(lambda self: self.cell.output_size)
+
+    def forward(self, x, state=None, lengths=None, reset=None, *, trace=False):
+        check_arguments(x, self.cell.input_size, lengths, reset)
+        weights = self.cell.W.dtype
+        if x.dtype != weights and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(
+                f"x is {x.dtype}, the weights are {weights}: "
+                "convert one of them (x.to(...) or layer.to(...))"
+            )
+        B, T = x.shape[:2]
+        if state is None:
+            state = self.cell.initial_state(B)
+        else:
+            self.check_state(state, B)
+            state = self.cell.State(*state)
+        chosen = backends.plan(self.cell, x, reset, trace, self.backend)
+        pad = None if lengths is None else padding(lengths.to(x.device), T)
+        if pad is not None:
+            # Whatever stands in the padding, NaN too, must not reach a gradient.
+            x = x.masked_fill(pad.unsqueeze(2), 0)
+            lengths = lengths.to(x.device)
+        y, states, last, gates = chosen.run(self.cell, x, state, pad, reset, trace)
+        if pad is not None:
+            y = y.masked_fill(pad.unsqueeze(2), 0)
+            if last is None:
+                rows = torch.arange(B, device=x.device)
+                last = tree_map(lambda s: s[rows, lengths - 1], states)
+        elif last is None:
+            last = tree_map(lambda s: s[:, -1], states)
+        return (y, last, Trace(detach(states), detach(gates))) if trace else (y, last)
+
+    def check_state(self, state, batch: int) -> None:
+        """Raise when a given state does not fit the cell or the batch."""
+        want = [(batch, n) for n in self.cell.state_sizes()]
+        names = self.cell.State._fields
+        if isinstance(state, Tensor) or len(state) != len(want):
+            raise ValueError(
+                f"state is {type(state).__name__}: "
+                f"give {self.cell.State.__name__}{names}"
+            )
+        for name, s, w in zip(names, state, want, strict=True):
+            if tuple(s.shape) != w:
+                raise ValueError(
+                    f"state.{name} has shape {tuple(s.shape)}, "
+                    f"this cell and batch need {w}"
+                )
+
+    def explain(self, x, state=None, lengths=None, reset=None, *, trace=False) -> str:
+        """Which backend would run this call, and why not a faster one."""
+        return backends.explain(self.cell, x, reset, trace, self.backend)
+
+    def config(self) -> dict:
+        return {"cell": self.cell, "backend": self.backend}
+
+
+class Bidirectional(nn.Module):
+    """Two layers, one reading forward and one backward; outputs side by side.
+
+    forward_layer, backward_layer: any two layers of one input size.
+    y: [batch, time, forward output + backward output]
+
+    A state cannot be carried from chunk to chunk: the backward layer would need
+    the future first. Giving one raises.
+    """
+
+    def __init__(self, forward_layer: nn.Module, backward_layer: nn.Module):
+        super().__init__()
+        if forward_layer.input_size != backward_layer.input_size:
+            raise ValueError(
+                f"the forward layer takes {forward_layer.input_size} features, "
+                f"the backward layer {backward_layer.input_size}: they read the same x"
+            )
+        self.forward_layer, self.backward_layer = forward_layer, backward_layer
+
+    input_size = property(lambda self: self.forward_layer.input_size)
+    output_size = property(
+        lambda self: self.forward_layer.output_size + self.backward_layer.output_size
+    )
+
+    def forward(self, x, state=None, lengths=None, reset=None):
+        if state is not None:
+            raise ValueError(
+                "a bidirectional layer takes no state: read backward, a chunk would "
+                "need the state of the chunk after it. Feed whole sequences"
+            )
+        check_arguments(x, self.input_size, lengths, reset)
+        if lengths is not None:
+            lengths = lengths.to(x.device)
+        ahead, last = self.forward_layer(x, None, lengths, reset)
+        if reset is not None:
+            # "Before step t" read backward is "before the step that follows t - 1".
+            start = torch.ones_like(reset[:, :1])
+            ends = torch.cat([reset[:, 1:], start], dim=1)
+            if lengths is not None:
+                ends = ends & ~padding(lengths, x.shape[1])
+            reset = flip(ends, lengths)
+        back, first = self.backward_layer(flip(x, lengths), None, lengths, reset)
+        y = torch.cat([ahead, flip(back, lengths)], dim=2)
+        return y, BidirectionalState(last, first)
+
+    def explain(self, x, state=None, lengths=None, reset=None) -> str:
+        """The explanations of both directions."""
+        return (
+            f"forward: {self.forward_layer.explain(x, None, lengths, reset)}\n"
+            f"backward: {self.backward_layer.explain(x, None, lengths, reset)}"
+        )
+
+    def config(self) -> dict:
+        return {
+            "forward_layer": self.forward_layer,
+            "backward_layer": self.backward_layer,
+        }
+
+
+class Stack(nn.Module):
+    """Layers on top of one another.
+
+    layers: each takes the output of the one below
+    dropout: share of the values between two layers set to zero in training;
+        nothing is dropped before the first or after the last (Zaremba et al. 2014)
+    residual: adds a layer's input to its output where both have one size
+
+    state: a tuple, one entry a layer.
+    """
+
+    def __init__(
+        self, *layers: nn.Module, dropout: float = 0.0, residual: bool = False
+    ):
+        super().__init__()
+        if not layers:
+            raise ValueError("Stack() needs at least one layer")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: give a share, at least 0, below 1")
+        if dropout and len(layers) == 1:
+            raise ValueError(
+                f"dropout={dropout} acts between layers and there is only one: "
+                "drop its output with nn.Dropout, or add a layer"
+            )
+        for k, (low, high) in enumerate(zip(layers, layers[1:], strict=False)):
+            if low.output_size != high.input_size:
+                raise ValueError(
+                    f"layer {k} gives {low.output_size} features, "
+                    f"layer {k + 1} takes {high.input_size}"
+                )
+        self.layers = nn.ModuleList(layers)
+        self.dropout, self.residual = dropout, residual
+
+    input_size = property(lambda self: self.layers[0].input_size)
+    output_size = property(lambda self: self.layers[-1].output_size)
+
+    def forward(self, x, state=None, lengths=None, reset=None):
+        if state is not None and len(state) != len(self.layers):
+            raise ValueError(
+                f"state has {len(state)} entries, the stack {len(self.layers)} layers"
+            )
+        last = []
+        for k, layer in enumerate(self.layers):
+            if k:
+                x = F.dropout(x, self.dropout, self.training)
+            y, s = layer(x, None if state is None else state[k], lengths, reset)
+            x = x + y if self.residual and x.shape == y.shape else y
+            last.append(s)
+        return x, tuple(last)
+
+    def explain(self, x, state=None, lengths=None, reset=None) -> str:
+        """The explanation of every layer."""
+        lines = []
+        for k, layer in enumerate(self.layers):
+            lines.append(f"layer {k}: {layer.explain(x, None, lengths, reset)}")
+            x = x.new_empty(*x.shape[:2], layer.output_size)
+        return "\n".join(lines)
+
+    def config(self) -> dict:
+        return {
+            "*layers": list(self.layers),
+            "dropout": self.dropout,
+            "residual": self.residual,
+        }

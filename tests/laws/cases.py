@@ -1,0 +1,85 @@
+"""The cells and backends that every law is tested on, and how they are compared."""
+
+import torch
+
+import lstmbook as lb
+from lstmbook import backends
+
+D, H, B, T = 3, 6, 4, 7
+
+CELLS = {
+    name: lambda name=name, **k: lb.LSTMCell(D, H, name, **k) for name in lb.PRESETS
+}
+CELLS |= {
+    "projection": lambda **k: lb.LSTMCell(D, H, lb.LSTMSpec(projection=4), **k),
+    "relu": lambda **k: lb.LSTMCell(D, H, lb.LSTMSpec(input_activation="relu"), **k),
+    "no gates": lambda **k: lb.LSTMCell(
+        D, H, lb.LSTMSpec(False, "one", False, peepholes=True), **k
+    ),
+    "rnn tanh": lambda **k: lb.RNNCell(D, H, **k),
+    "rnn relu": lambda **k: lb.RNNCell(D, H, "relu", **k),
+    "gru after": lambda **k: lb.GRUCell(D, H, "after", **k),
+    "gru before": lambda **k: lb.GRUCell(D, H, "before", **k),
+}
+
+
+def make(name, seed=0, **options):
+    """A cell in float64 with every weight random, biases and initial state too."""
+    torch.manual_seed(seed)
+    cell = CELLS[name](**options).double()
+    with torch.no_grad():
+        for weight in cell.parameters():
+            weight.uniform_(-0.7, 0.7)
+    return cell
+
+
+def runs(name, backend, reset=False, trace=False):
+    """Whether this backend says it can run this cell."""
+    x = torch.zeros(1, 1, D, dtype=torch.double)
+    b = {b.name: b for b in backends._FASTEST_FIRST}[backend]
+    return b.refuses(make(name), x, torch.zeros(1, 1) if reset else None, trace) is None
+
+
+def pairs(**call):
+    """(cell, backend) for all that can run such a call."""
+    return [(c, b) for c in CELLS for b in lb.recurrent.backends.BACKENDS
+            if runs(c, b, **call)]  # fmt: skip
+
+
+def data(seed=0, batch=B, time=T):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(batch, time, D, generator=g, dtype=torch.double)
+    return x.requires_grad_()
+
+
+def loss_of(y, state, seed=1):
+    """A random weighted sum of everything a layer gives: random upstream gradients.
+
+    Weights are drawn by shape, so that they do not depend on memory layout.
+    """
+    g = torch.Generator().manual_seed(seed)
+    return sum(
+        (torch.randn(a.shape, generator=g, dtype=torch.double).to(a.dtype) * a).sum()
+        for a in (y, *state)
+    )
+
+
+def outcome(layer, x, *args, loss=loss_of, **kw):
+    """Outputs, final state and every gradient, as one dict."""
+    y, state = layer(x, *args, **kw)[:2]
+    names = ["x", *(n for n, _ in layer.named_parameters())]
+    grads = torch.autograd.grad(loss(y, state), [x, *layer.parameters()])
+    return {
+        "y": y.detach(),
+        **{f"state {n}": s.detach() for n, s in state._asdict().items()},
+        **{f"gradient {n}": g for n, g in zip(names, grads, strict=True)},
+    }
+
+
+def assert_same(a: dict, b: dict, atol=1e-10, rtol=1e-9):
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(
+            a[name], b[name], atol=atol, rtol=rtol,
+            msg=lambda m, name=name: f"{name}: {m}",
+        )  # fmt: skip

@@ -1,0 +1,622 @@
+"""The laws that every cell keeps, in every preset and on every backend."""
+
+import copy
+from dataclasses import asdict
+
+import pytest
+import torch
+from cases import (
+    CELLS,
+    B,
+    D,
+    H,
+    T,
+    assert_same,
+    data,
+    loss_of,
+    make,
+    outcome,
+    pairs,
+)
+from torch import nn
+
+import lstmbook as lb
+from lstmbook import reference
+
+LENGTHS = torch.tensor([7, 3, 5, 1])
+
+
+def layer_of(cell, backend):
+    return lb.Recurrent(cell, backend)
+
+
+# -- against torch ------------------------------------------------------------
+
+TORCH = {
+    "lstm": lambda: nn.LSTM(D, H, batch_first=True),
+    "projection": lambda: nn.LSTM(D, H, batch_first=True, proj_size=4),
+    "gru after": lambda: nn.GRU(D, H, batch_first=True),
+    "rnn tanh": lambda: nn.RNN(D, H, batch_first=True),
+    "rnn relu": lambda: nn.RNN(D, H, batch_first=True, nonlinearity="relu"),
+}
+
+
+@pytest.mark.parametrize("backend", ["loop", "library", "fused"])
+@pytest.mark.parametrize("name", TORCH)
+def test_the_same_numbers_as_torch_forward_and_every_gradient(name, backend):
+    if (name, backend) not in pairs():
+        pytest.skip(f"{backend} does not run {name}")
+    torch.manual_seed(0)
+    module = TORCH[name]().double()
+    layer = lb.interop.from_torch(module)
+    layer.backend = backend
+    x = data()
+    state = [torch.randn(B, n, dtype=torch.double) for n in layer.cell.state_sizes()]
+    hx = [s.unsqueeze(0) for s in state]
+    y, state_n = layer(x, state)
+    yt, last = module(x, tuple(hx) if len(hx) > 1 else hx[0])
+    last = [s[0] for s in (last if len(hx) > 1 else [last])]
+    torch.testing.assert_close(y, yt, atol=1e-12, rtol=1e-10)
+    for a, b in zip(state_n, last, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-10)
+    # torch keeps two biases; the gradient of either is the gradient of our one.
+    cell = layer.cell
+    mine = torch.autograd.grad(loss_of(y, state_n), [x, *cell.parameters()])
+    mine = dict(zip(["x", *(n for n, _ in cell.named_parameters())], mine, strict=True))
+    theirs = torch.autograd.grad(loss_of(yt, last), [x, *module.parameters()])
+    theirs = dict(
+        zip(["x", *(n for n, _ in module.named_parameters())], theirs, strict=True)
+    )
+    same = {"x": "x", "W": "weight_ih_l0", "R": "weight_hh_l0", "b": "bias_ih_l0"}
+    if name == "projection":
+        same["P"] = "weight_hr_l0"
+    for ours, other in same.items():
+        torch.testing.assert_close(mine[ours], theirs[other], atol=1e-11, rtol=1e-9)
+    if name == "gru after":
+        torch.testing.assert_close(mine["b_n"], theirs["bias_hh_l0"][2 * H :])
+
+
+def test_a_cell_with_two_gates_swapped_is_not_torchs():
+    module = nn.LSTM(D, H, batch_first=True).double()
+    layer = lb.interop.from_torch(module)
+    with torch.no_grad():
+        layer.cell.W.copy_(lb.interop.reorder(layer.cell.W, "ifgo", "figo"))
+    x = data()
+    assert (layer(x)[0] - module(x)[0]).abs().max() > 1e-3
+
+
+def test_a_cell_with_its_bias_dropped_is_not_torchs():
+    module = nn.LSTM(D, H, batch_first=True).double()
+    layer = lb.interop.from_torch(module)
+    with torch.no_grad():
+        layer.cell.b.zero_()
+    x = data()
+    assert (layer(x)[0] - module(x)[0]).abs().max() > 1e-3
+
+
+# -- against the NumPy oracle -------------------------------------------------
+
+
+def oracle(cell, x, reset=None, lengths=None):
+    """Outputs, last state and gradients of the same network in NumPy."""
+    w = {n: p.detach().numpy() for n, p in cell.named_parameters() if "." not in n}
+    xs = x.detach().numpy()
+    g = torch.Generator().manual_seed(1)
+
+    def weigh(*shape):
+        return torch.randn(shape, generator=g, dtype=torch.double).numpy()
+
+    dy = weigh(B, T, cell.output_size)
+    if lengths is not None:
+        dy = dy * (torch.arange(T) < lengths[:, None])[..., None].numpy()
+    dh = weigh(B, cell.output_size)
+    if isinstance(cell, lb.LSTMCell):
+        flags = asdict(cell.spec)
+        flags["projection"] = cell.spec.projection_size(H)
+        flags["peepholes"] = bool(cell.spec.peep_rows)
+        more = {"lengths": None if lengths is None else lengths.numpy(),
+                "reset": None if reset is None else reset.numpy()}  # fmt: skip
+        y, last, cache = reference.lstm_forward(xs, None, w, **flags, **more)
+        back = reference.lstm_backward(dy, cache, dh, weigh(B, H))
+    elif isinstance(cell, lb.GRUCell):
+        h0 = torch.zeros(B, H, dtype=torch.double).numpy()
+        y, cache = reference.gru_forward(xs, h0, w, cell.reset)
+        last, back = (y[:, -1],), reference.gru_backward(dy, cache, dh)
+    else:
+        h0 = torch.zeros(B, H, dtype=torch.double).numpy()
+        y, cache = reference.rnn_forward(xs, h0, **w, activation=cell.activation)
+        last, back = (y[:, -1],), reference.rnn_backward(dy, cache, dh)
+    result = {"y": y}
+    result |= {f"state {k}": s for k, s in zip(cell.State._fields, last, strict=True)}
+    result |= {f"gradient {k}": back[k] for k in ["x", *w]}
+    return {k: torch.as_tensor(v) for k, v in result.items()}
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_the_same_numbers_as_the_reference(name, backend):
+    cell, x = make(name), data()
+    got = outcome(layer_of(cell, backend), x)
+    got = {k.replace("cell.", ""): v for k, v in got.items()}
+    assert_same(got, oracle(cell, x))
+
+
+@pytest.mark.parametrize(
+    ("name", "backend"), [p for p in pairs(reset=True) if p[0] in lb.PRESETS]
+)
+def test_the_same_numbers_as_the_reference_with_resets_and_lengths(name, backend):
+    cell, x = make(name), data()
+    reset = torch.rand(B, T, generator=torch.Generator().manual_seed(3)) < 0.3
+    got = outcome(layer_of(cell, backend), x, lengths=LENGTHS, reset=reset)
+    got = {k.replace("cell.", ""): v for k, v in got.items()}
+    assert_same(got, oracle(cell, x, reset, LENGTHS))
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_gradcheck(name, backend):
+    layer = layer_of(make(name, learn_initial_state=True), backend)
+    x = data(batch=2, time=3)
+    weights = [p.requires_grad_() for p in layer.parameters()]
+
+    def run(x, *_):
+        y, state = layer(x)
+        return (y, *state)
+
+    assert torch.autograd.gradcheck(run, (x, *weights))
+
+
+# -- backends against one another ---------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["plain", "lengths", "reset", "both", "state"])
+@pytest.mark.parametrize("name", CELLS)
+def test_backends_agree_forward_and_every_gradient(name, call):
+    cell, x = make(name, learn_initial_state=call != "state"), data()
+    g = torch.Generator().manual_seed(2)
+    kw = {}
+    if call in ("lengths", "both"):
+        kw["lengths"] = LENGTHS
+    if call in ("reset", "both"):
+        kw["reset"] = torch.rand(B, T, generator=g) < 0.4
+    if call == "state":
+        kw["state"] = cell.State(
+            *(torch.randn(B, n, generator=g, dtype=torch.double)
+              for n in cell.state_sizes())
+        )  # fmt: skip
+    able = [b for c, b in pairs(reset="reset" in kw) if c == name]
+    first, *others = [outcome(layer_of(cell, b), x, **kw) for b in able]
+    for other in others:
+        assert_same(first, other)
+
+
+@pytest.mark.parametrize("name", lb.PRESETS)
+def test_backends_agree_when_only_the_cell_state_is_used(name):
+    cell, x = make(name), data()
+
+    def loss(y, state):
+        return (state.c * torch.arange(1.0, H + 1, dtype=torch.double)).sum()
+
+    loop, fused = (
+        [torch.autograd.grad(loss(*layer_of(cell, b)(x, lengths=LENGTHS)),
+                             [x, cell.W, cell.R])]
+        for b in ("loop", "fused")
+    )  # fmt: skip
+    for a, b in zip(loop[0], fused[0], strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", lb.PRESETS)
+def test_traces_agree_and_say_what_the_gates_did(name):
+    cell, x = make(name), data()
+    y, _, a = layer_of(cell, "loop")(x, trace=True)
+    _, _, b = layer_of(cell, "fused")(x, trace=True)
+    for u, v in zip((*a.state, *a.gates), (*b.state, *b.gates), strict=True):
+        torch.testing.assert_close(u, v)
+        assert not u.requires_grad and not v.requires_grad
+    torch.testing.assert_close(a.state.h, y.detach())
+    if not cell.spec.input_gate:
+        assert (a.gates.i == 1).all()
+    if cell.spec.forget_gate == "one":
+        assert (a.gates.f == 1).all()
+    if cell.spec.forget_gate == "coupled":
+        torch.testing.assert_close(a.gates.f, 1 - a.gates.i)
+
+
+@pytest.mark.parametrize("name", [n for n in CELLS if n not in lb.PRESETS])
+def test_a_trace_of_any_cell_has_every_step(name):
+    cell, x = make(name), data()
+    y, state, trace = lb.Recurrent(cell)(x, trace=True)
+    torch.testing.assert_close(trace.state.h, y.detach())
+    for gate in trace.gates:
+        assert gate.shape == (B, T, H)
+
+
+@pytest.mark.parametrize("name", ["lstm", "odyssey", "lstmp"])
+def test_under_autocast_backends_agree_and_gradients_stay_float32(name):
+    torch.manual_seed(0)
+    cell = lb.LSTMCell(16, 32, name)
+    x = torch.randn(B, 20, 16)
+    results = []
+    for backend in [b for c, b in pairs() if c == name]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, state = layer_of(cell, backend)(x)
+        assert y.dtype == state.c.dtype == torch.float32
+        grads = torch.autograd.grad(y.square().sum(), list(cell.parameters()))
+        assert all(g.dtype == torch.float32 for g in grads)
+        results.append((y, state.c, *grads))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            # bfloat16 keeps 8 bits: compare with the size of the whole tensor.
+            assert (a - b).norm() <= 0.03 * a.norm()
+
+
+@pytest.mark.parametrize("name", ["odyssey", "cifg", "lstmp"])
+def test_a_second_derivative_of_the_fused_backend_raises(name):
+    cell, x = make(name), data()
+    y, _ = layer_of(cell, "fused")(x)
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        g.sum().backward()
+
+
+@pytest.mark.parametrize("name", ["odyssey", "gru before"])
+def test_the_loop_has_second_derivatives(name):
+    layer = layer_of(make(name), "loop")
+    x = data(batch=1, time=2)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
+
+
+def test_the_operators_keep_torchs_rules():
+    cell = make("odyssey", learn_initial_state=True)
+    x = torch.randn(T, B, D, dtype=torch.double, requires_grad=True)
+    from lstmbook.fused import lstm_forward, spec_key
+
+    h, c = cell.initial_state(B)
+    args = (x, cell.W, cell.R, cell.b, cell.p, None, h.detach().clone(),
+            c.detach().clone(), None, None, None, spec_key(cell.spec))  # fmt: skip
+    torch.library.opcheck(
+        lstm_forward, args,
+        test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
+    )  # fmt: skip
+
+
+def test_export_sees_one_node():
+    layer = lb.Recurrent(lb.LSTMCell(D, H, "odyssey")).eval()
+    program = torch.export.export(layer, (torch.randn(B, T, D),))
+    calls = [n for n in program.graph.nodes if "lstmbook.lstm" in str(n.target)]
+    assert len(calls) == 1
+    x = torch.randn(B, T, D)
+    torch.testing.assert_close(program.module()(x)[0], layer(x)[0])
+
+
+# -- time ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+@pytest.mark.parametrize("cut", [1, 4])
+def test_two_chunks_equal_one(name, backend, cut):
+    layer, x = layer_of(make(name), backend), data()
+    whole = outcome(layer, x)
+
+    def chunked(x, **_):
+        y1, s = layer(x[:, :cut])
+        y2, s = layer(x[:, cut:], s)
+        return torch.cat([y1, y2], 1), s
+
+    y, state = chunked(x)
+    grads = torch.autograd.grad(loss_of(y, state), [x, *layer.parameters()])
+    torch.testing.assert_close(y.detach(), whole["y"])
+    for (k, want), got in zip(
+        [(k, v) for k, v in whole.items() if "gradient" in k], grads, strict=True
+    ):
+        torch.testing.assert_close(got, want, msg=lambda m, k=k: f"{k}: {m}")
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_a_row_alone_equals_the_row_in_a_batch(name, backend):
+    layer, x = layer_of(make(name), backend), data()
+    y, state = layer(x, lengths=LENGTHS)
+    for row, n in enumerate(LENGTHS.tolist()):
+        y1, s1 = layer(x[row : row + 1, :n])
+        torch.testing.assert_close(y[row : row + 1, :n], y1)
+        for a, b in zip(state, s1, strict=True):
+            torch.testing.assert_close(a[row : row + 1], b)
+
+
+@pytest.mark.parametrize("filling", [0.0, 1e6, float("nan"), float("inf")])
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_padding_changes_nothing(name, backend, filling):
+    layer = layer_of(make(name), backend)
+    x = data().detach()
+    pad = torch.arange(T) >= LENGTHS[:, None]
+    more = torch.cat([x, torch.zeros(B, 2, D, dtype=torch.double)], 1)
+    more = more.masked_fill(
+        (torch.arange(T + 2) >= LENGTHS[:, None]).unsqueeze(2), filling
+    )
+    a = outcome(layer, x.requires_grad_(), lengths=LENGTHS)
+    b = outcome(
+        layer, more.requires_grad_(), lengths=LENGTHS,
+        loss=lambda y, s: loss_of(y[:, :T], s),
+    )  # fmt: skip
+    assert (b["y"][:, :T][pad] == 0).all() and (b["y"][:, T:] == 0).all()
+    assert (b["gradient x"][:, T:] == 0).all()
+    b["y"], b["gradient x"] = b["y"][:, :T], b["gradient x"][:, :T]
+    assert_same(a, b)
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs(reset=True))
+def test_a_reset_equals_two_sequences(name, backend):
+    layer, x = layer_of(make(name, learn_initial_state=True), backend), data()
+    reset = torch.zeros(B, T, dtype=torch.bool)
+    reset[:, 3] = True
+    got = outcome(layer, x, reset=reset)
+    y1, _ = layer(x[:, :3])
+    y2, s2 = layer(x[:, 3:])
+    y = torch.cat([y1, y2], 1)
+    grads = torch.autograd.grad(loss_of(y, s2), [x, *layer.parameters()])
+    torch.testing.assert_close(got["y"], y.detach())
+    for g, (k, want) in zip(
+        grads, [(k, v) for k, v in got.items() if "gradient" in k], strict=True
+    ):
+        torch.testing.assert_close(g, want, msg=lambda m, k=k: f"{k}: {m}")
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs(reset=True))
+def test_a_reset_clears_even_an_infinite_state(name, backend):
+    layer, x = layer_of(make(name), backend), data()
+    bad = layer.cell.State(
+        *(torch.full((B, n), float("inf"), dtype=torch.double)
+          for n in layer.cell.state_sizes())
+    )  # fmt: skip
+    reset = torch.zeros(B, T, dtype=torch.bool)
+    reset[:, 0] = True
+    torch.testing.assert_close(layer(x, bad, reset=reset)[0], layer(x)[0])
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_nothing_is_infinite_after_ten_thousand_steps(name, backend):
+    # A cell without a forget gate may count without bound; it stays finite here.
+    cell = CELLS[name]()
+    x = 0.1 * torch.randn(1, 10_000, D)
+    with torch.no_grad():
+        y, state = layer_of(cell, backend)(x)
+    assert torch.isfinite(y).all() and all(torch.isfinite(s).all() for s in state)
+
+
+@pytest.mark.parametrize(("name", "backend"), pairs())
+def test_every_parameter_gets_a_gradient(name, backend):
+    cell = make(name, learn_initial_state=True)
+    y, state = layer_of(cell, backend)(data())
+    loss_of(y, state).backward()
+    for n, p in cell.named_parameters():
+        assert p.grad is not None and (p.grad != 0).any(), n
+
+
+# -- limits -------------------------------------------------------------------
+
+
+def same_run(a, b, tolerance=0.0):
+    x = data()
+    y, s = lb.Recurrent(a)(x)
+    z, r = lb.Recurrent(b)(x)
+    return max(
+        (u - v).abs().max().item() for u, v in zip((y, *s), (z, *r), strict=True)
+    )
+
+
+def copy_rows(source, target):
+    """Copy what both cells have."""
+    with torch.no_grad():
+        for gate in target.spec.rows:
+            if gate in source.spec.rows:
+                for weight in "WRb":
+                    target.rows_of(gate, weight).copy_(source.rows_of(gate, weight))
+        for k, gate in enumerate(target.spec.peep_rows):
+            if gate in source.spec.peep_rows:
+                target.p[k] = source.p[source.spec.peep_rows.index(gate)]
+    return target
+
+
+def test_zero_peepholes_are_no_peepholes():
+    full, plain = make("odyssey"), make("np")
+    copy_rows(full, plain)
+    with torch.no_grad():
+        full.p.zero_()
+    assert same_run(full, plain) < 1e-14
+
+
+@pytest.mark.parametrize(("name", "gate"), [("nig", "i"), ("nfg", "f"), ("nog", "o")])
+def test_a_gate_removed_is_its_bias_at_infinity(name, gate):
+    full, without = make("odyssey"), make(name)
+    copy_rows(full, without)
+    with torch.no_grad():
+        full.rows_of(gate, "W").zero_()
+        full.rows_of(gate, "R").zero_()
+        full.rows_of(gate, "b").fill_(1e3)
+        full.p[full.spec.peep_rows.index(gate)] = 0
+    assert same_run(full, without) < 1e-14
+
+
+def test_coupled_gates_are_opposite_weights():
+    full, coupled = make("odyssey"), make("cifg")
+    copy_rows(full, coupled)
+    with torch.no_grad():
+        for weight in "WRb":
+            full.rows_of("f", weight).copy_(-full.rows_of("i", weight))
+        full.p[1] = -full.p[0]
+    # The output gate's peephole is the last row of both.
+    assert same_run(full, coupled) < 1e-14
+
+
+@pytest.mark.parametrize(("name", "part"), [("niaf", "input"), ("noaf", "output")])
+def test_without_squashing_is_tanh_at_small_scale(name, part):
+    full, without = make("odyssey"), make(name)
+    with torch.no_grad():
+        for weight in "WRb":
+            full.rows_of("g", weight).mul_(1e-4)
+    copy_rows(full, without)
+    assert same_run(full, without) < 1e-9
+
+
+def test_the_1997_squashing_functions_are_scaled_tanh():
+    # 2 sigma(a) - 1 = tanh(a / 2) and 4 sigma(a) - 2 = 2 tanh(a / 2).
+    a = torch.linspace(-8, 8, 101, dtype=torch.double)
+    from lstmbook.cells.lstm import ACTIVATIONS
+
+    torch.testing.assert_close(ACTIVATIONS["2sigmoid-1"](a), torch.tanh(a / 2))
+    torch.testing.assert_close(ACTIVATIONS["4sigmoid-2"](a), 2 * torch.tanh(a / 2))
+
+
+def test_the_two_gru_forms_agree_when_the_reset_gate_is_open():
+    after, before = make("gru after"), make("gru before")
+    with torch.no_grad():
+        for name in ("W", "R", "b"):
+            getattr(before, name).copy_(getattr(after, name))
+        after.b_n.zero_()
+        for cell in (after, before):
+            cell.W[:H] = 0
+            cell.R[:H] = 0
+            cell.b[:H] = 1e3
+    assert same_run(after, before) < 1e-14
+
+
+def test_the_two_gru_forms_differ_otherwise():
+    after, before = make("gru after"), make("gru before")
+    with torch.no_grad():
+        for name in ("W", "R", "b"):
+            getattr(before, name).copy_(getattr(after, name))
+        after.b_n.zero_()
+    assert same_run(after, before) > 1e-3
+
+
+# -- directions and stacks ----------------------------------------------------
+
+
+def test_bidirectional_equals_torchs_at_every_length():
+    torch.manual_seed(0)
+    module = nn.LSTM(D, H, 2, batch_first=True, bidirectional=True).double()
+    layer = lb.interop.from_torch(module)
+    x = data()
+    y, state = layer(x, lengths=LENGTHS)
+    for row, n in enumerate(LENGTHS.tolist()):
+        yt, (h, c) = module(x[row : row + 1, :n])
+        torch.testing.assert_close(y[row : row + 1, :n], yt)
+        for k in range(2):
+            for way, s in enumerate(state[k]):
+                torch.testing.assert_close(s.h[row], h[2 * k + way, 0])
+                torch.testing.assert_close(s.c[row], c[2 * k + way, 0])
+
+
+@pytest.mark.parametrize("name", ["odyssey", "gru before", "rnn tanh"])
+def test_bidirectional_is_forward_beside_flipped_backward(name):
+    a, b = lb.Recurrent(make(name)), lb.Recurrent(make(name, seed=5))
+    x = data()
+    y, state = lb.Bidirectional(a, b)(x)
+    back, s = b(x.flip(1))
+    torch.testing.assert_close(y, torch.cat([a(x)[0], back.flip(1)], 2))
+    torch.testing.assert_close(state.backward.h, s.h)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_a_reset_cuts_a_bidirectional_layer_into_two_sequences(lengths):
+    layer = lb.Bidirectional(
+        lb.Recurrent(make("odyssey", learn_initial_state=True)),
+        lb.Recurrent(make("odyssey", seed=5, learn_initial_state=True)),
+    )
+    x, cut = data(), 2
+    reset = torch.zeros(B, T, dtype=torch.bool)
+    reset[:, cut] = True
+    y, _ = layer(x, lengths=lengths, reset=reset)
+    for row in range(B):
+        n = T if lengths is None else int(lengths[row])
+        r = x[row : row + 1]
+        first, _ = layer(r[:, : min(cut, n)])
+        torch.testing.assert_close(y[row : row + 1, : min(cut, n)], first)
+        if n > cut:
+            torch.testing.assert_close(y[row : row + 1, cut:n], layer(r[:, cut:n])[0])
+
+
+def test_carrying_the_state_of_a_bidirectional_layer_raises():
+    layer = lb.Bidirectional(lb.Recurrent(make("lstm")), lb.Recurrent(make("lstm")))
+    x = data()
+    _, state = layer(x)
+    with pytest.raises(ValueError, match="takes no state"):
+        layer(x, state)
+
+
+def test_a_stack_is_its_layers_one_after_another():
+    low, high = lb.Recurrent(make("lstm")), lb.Recurrent(lb.GRUCell(H, 5).double())
+    x = data()
+    y, state = lb.Stack(low, high)(x)
+    z, s = low(x)
+    w, r = high(z)
+    torch.testing.assert_close(y, w)
+    torch.testing.assert_close(state[0].c, s.c)
+    torch.testing.assert_close(state[1].h, r.h)
+
+
+def test_a_residual_stack_adds_the_input_where_sizes_agree():
+    low, high = lb.Recurrent(make("lstm")), lb.Recurrent(lb.LSTMCell(H, H).double())
+    x = data()
+    y, _ = lb.Stack(low, high, residual=True)(x)
+    z = low(x)[0]
+    torch.testing.assert_close(y, z + high(z)[0])
+
+
+def test_dropout_acts_between_layers_in_training_only():
+    stack = lb.Stack(
+        lb.Recurrent(make("lstm")),
+        lb.Recurrent(lb.LSTMCell(H, H).double()),
+        dropout=0.5,
+    )
+    x = data()
+    stack.train()
+    torch.manual_seed(0)
+    a, b = stack(x)[0], stack(x)[0]
+    assert (a != b).any()
+    stack.eval()
+    torch.testing.assert_close(stack(x)[0], stack(x)[0])
+    z = stack.layers[0](x)[0]
+    torch.testing.assert_close(stack(x)[0], stack.layers[1](z)[0])
+
+
+def test_dropout_keeps_the_mean():
+    class Same(nn.Module):
+        input_size = output_size = D
+
+        def forward(self, x, state=None, lengths=None, reset=None):
+            return x, None
+
+    stack = lb.Stack(Same(), Same(), dropout=0.3).train()
+    torch.manual_seed(0)
+    y, _ = stack(torch.ones(200, 100, D))
+    assert abs(y.mean() - 1) < 0.02
+    assert abs((y == 0).float().mean() - 0.3) < 0.02
+
+
+# -- small helpers ------------------------------------------------------------
+
+
+def test_detach_cuts_the_graph_and_keeps_the_numbers():
+    _, state = lb.Recurrent(make("lstm"))(data())
+    cut = lb.recurrent.detach((state, state))
+    assert not cut[0].c.requires_grad and type(cut[0]) is lb.LSTMState
+    torch.testing.assert_close(cut[1].c, state.c)
+
+
+def test_where_and_index_act_on_rows():
+    _, a = lb.Recurrent(make("lstm"))(data(0))
+    _, b = lb.Recurrent(make("lstm"))(data(1))
+    mask = torch.tensor([True, False, True, False])
+    chosen = lb.recurrent.where(mask, a, b)
+    torch.testing.assert_close(chosen.c[0], a.c[0])
+    torch.testing.assert_close(chosen.h[1], b.h[1])
+    rows = lb.recurrent.index(a, torch.tensor([2, 2]))
+    torch.testing.assert_close(rows.h, a.h[[2, 2]])
+
+
+def test_deep_copies_do_not_share_weights():
+    layer = lb.Recurrent(make("odyssey"))
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.cell.W.add_(1)
+    assert (layer.cell.W != other.cell.W).all()
