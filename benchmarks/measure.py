@@ -1,0 +1,89 @@
+"""Time and memory, always as a ratio to a baseline in the same process."""
+
+import json
+import platform
+import statistics
+import sys
+import time
+
+import torch
+
+
+def machine() -> str:
+    """What the numbers were taken on, in a line."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    cores = torch.get_num_threads()
+    return f"CPU {platform.machine()}, {cores} threads, torch {torch.__version__}"
+
+
+def interleaved(calls: dict, rounds: int = 15, warm_up: int = 3) -> dict:
+    """Seconds of every call in every round, the calls taking turns.
+
+    Taking turns gives a slow moment of the machine to all of them, so the ratio
+    within a round is steadier than either time.
+    """
+    cuda = torch.cuda.is_available()
+    for _ in range(warm_up):
+        for call in calls.values():
+            call()
+    times = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            if cuda:
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            call()
+            if cuda:
+                torch.cuda.synchronize()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratios(times: dict, baseline: str) -> dict:
+    """{name: (median ratio to the baseline, lowest, highest quartile)}."""
+    result = {}
+    for name, t in times.items():
+        r = [a / b for a, b in zip(t, times[baseline], strict=True)]
+        low, middle, high = statistics.quantiles(r, n=4)
+        result[name] = (middle, low, high)
+    return result
+
+
+def peak_bytes(call) -> int:
+    """The most memory that a call held at once beyond what there was before."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        call()
+    events = [
+        e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"
+    ]
+    events.sort(key=lambda e: e.start_ns())
+    held = peak = 0
+    for e in events:
+        held += e.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def report(title: str, rows: list[dict]) -> None:
+    """Print a table; with a file name as argument add it there as JSON too."""
+    print(f"\n{title}\n{machine()}")
+    keys = list(rows[0])
+    text = [[f"{r[k]:.2f}" if isinstance(r[k], float) else str(r[k]) for k in keys]
+            for r in rows]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(keys, *text, strict=True)]
+    for line in [keys, *text]:
+        print("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)))
+    if len(sys.argv) > 1:
+        with open(sys.argv[1], "a") as file:
+            record = {"title": title, "machine": machine(), "rows": rows}
+            file.write(json.dumps(record) + "\n")

@@ -1,0 +1,35 @@
+"""The book's data: where it comes from, and how it is read.
+
+    from lstmbook import datasets
+    datasets.fetch("tinyshakespeare")       # -> Path of the verified file
+    datasets.text.tiny_shakespeare("train") # -> str
+
+``python -m lstmbook.datasets`` lists the data sets and ``python -m
+lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
+Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
+"""
+
+from . import digits, synthetic, text
+from .cache import (
+    DataError,
+    DataUnavailable,
+    HashMismatch,
+    available,
+    cache_dir,
+    fetch,
+)
+from .registry import DATASETS, card
+
+__all__ = [
+    "DATASETS",
+    "DataError",
+    "DataUnavailable",
+    "HashMismatch",
+    "available",
+    "cache_dir",
+    "card",
+    "digits",
+    "fetch",
+    "synthetic",
+    "text",
+]
