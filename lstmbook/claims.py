@@ -96,7 +96,7 @@ def check(id, value, *, seeds=None):
     Raises KeyError for an unknown id, with names that are near; ValueError when
     the claim asks for more seeds.
     """
-    row = _row(_find(id), value, seeds)
+    row = _measured(_find(id), value, seeds)
     _show([row])
     _raise_failed([row])
 
@@ -107,7 +107,7 @@ def check_all(values):
     values: {id: value}
     Shows every row, then raises one ClaimError for all that are outside.
     """
-    rows = [_row(_find(id), value, None) for id, value in values.items()]
+    rows = [_measured(_find(id), value) for id, value in values.items()]
     _show(rows)
     _raise_failed(rows)
 
@@ -117,7 +117,7 @@ def not_run(id, reason):
 
     For a missing data set or GPU, for instance.
     """
-    _show([_row(_find(id), None, None) | {"reason": str(reason)}])
+    _show([_row(_find(id)) | {"reason": str(reason)}])
 
 
 def stored_rows(path):
@@ -152,9 +152,10 @@ def _find(id):
     return claims[id]
 
 
-def _row(claim, value, seeds):
+def _row(claim):
+    """The row of a claim that has not been run."""
     at = scale()
-    row = {
+    return {
         "id": claim.id,
         "chapter": claim.chapter,
         "statement": claim.statement,
@@ -174,15 +175,18 @@ def _row(claim, value, seeds):
         "passed": None,
         "verdict": "not run",
     }
-    if value is None:
-        return row
+
+
+def _measured(claim, value, seeds=None):
+    """The row of a claim with what was measured."""
+    at = scale()
     values, n = _numbers(claim, value, seeds)
     mean = values[0] if len(values) == 1 else statistics.fmean(values)
     sd = statistics.stdev(values) if len(values) > 1 else None
     passed = all(claim.contains(v, at) for v in (values if claim.all else [mean]))
     # JSON has no NaN; the text says it
     json_safe = [v if math.isfinite(v) else None for v in (*values, mean)]
-    return row | {
+    return _row(claim) | {
         "ours": json_safe[-1],
         "sd": sd if sd is not None and math.isfinite(sd) else None,
         "seeds": n,
@@ -198,7 +202,7 @@ def _numbers(claim, value, seeds):
     if hasattr(value, "tolist"):  # NumPy and torch
         value = value.tolist()
     alone = isinstance(value, int | float)
-    values = [value] if alone else list(value)
+    values = list(value) if isinstance(value, list | tuple) else [value]
     n = len(values) if seeds is None else seeds
     if not values or any(not isinstance(v, int | float) for v in values):
         raise ValueError(f"{claim.id}: a number or one number a seed, got {value!r}")

@@ -165,7 +165,7 @@ def lstm_backward(
     dy: [T, B, out] and dc_all: [T, B, H] upstream, either may be None.
     """
     s = _spec(spec)
-    T, B, rows = gates.shape
+    T, B = gates.shape[:2]
     H = c0.shape[1]
     peep = dict(zip(s.peep_rows, p, strict=True)) if p is not None else {}
     delta = torch.empty_like(gates)

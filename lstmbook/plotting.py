@@ -3,7 +3,9 @@
 A gate has the same colour in every chapter, baselines are grey, spread is a band,
 lines carry their names, and the title says the message as a sentence. The ground is
 white in the light and the dark theme. The drawings of the cell live in
-`cell_drawing` and are imported from here.
+`cell_drawing`, the colours in `palette`; both are imported from here.
+
+Functions return Axes: in a notebook, end the line with a semicolon.
 """
 
 from __future__ import annotations
@@ -205,7 +207,7 @@ def gate_traces(trace, text=None, units=None, *, row=0, gates=None, title=None):
     row:   which sequence of the batch
     gates: names of the gates to draw, as in "ifo"; None is all but the candidate
     Upper panel: gates, from 0 (shut) to 1 (open). Lower panel: the states.
-    Returns the figure.
+    Returns the Axes, [panels].
     """
     signals = {n: _array(v)[row] for n, v in trace.gates._asdict().items()}
     states = {n: _array(v)[row] for n, v in trace.state._asdict().items()}
@@ -215,7 +217,6 @@ def gate_traces(trace, text=None, units=None, *, row=0, gates=None, title=None):
         raise ValueError(f"no gates to draw; the trace has {list(signals)}")
     steps = len(signals[gates[0]])
     picks = [None] if units is None else list(units)
-    # an LSTM has two states to show; of a GRU the only one
     fig, axes = figure(
         max(5.0, min(8.0, 1.6 + 0.115 * steps)),
         0.5 + 2.5 * len(picks),
@@ -243,7 +244,7 @@ def gate_traces(trace, text=None, units=None, *, row=0, gates=None, title=None):
     _time_axis(axes[-1, 0], steps, text)
     if title:
         _title(fig, title)
-    return fig
+    return axes[:, 0]
 
 
 def heatmap(
@@ -388,15 +389,17 @@ def _baseline(ax, baseline, vertical=False):
         ax.set_ylim(top=top - 0.45)  # a free strip above the bars for the name
         ax.annotate(name, (value, top), (5, 3), va="bottom", **options)
         return
-    # above the line, or below it where the line is at the top
-    trans = ax.transData + ax.transAxes.inverted()
-    high = trans.transform((ax.get_xlim()[0], value))[1] > 0.85
+    axes = ax.transData + ax.transAxes.inverted()
+    height = axes.transform((ax.get_xlim()[0], value))[1]
+    if height > 0.85:  # make room for the name above the line
+        top = axes.inverted().transform((0, height / 0.85))[1]
+        ax.set_ylim(ax.get_ylim()[0], top)
     ax.annotate(
         name,
         (0, value),
-        (4, -3 if high else 3),
+        (4, 3),
         xycoords=ax.get_yaxis_transform(),
-        va="top" if high else "bottom",
+        va="bottom",
         path_effects=[withStroke(linewidth=3, foreground="white")],
         **options,
     )
@@ -408,7 +411,7 @@ def _label_ends(ax, ends):
     ends: [(x, y, name, colour)]
     """
     labels = [direct_label(ax, *end) for end in ends]
-    if isinstance(ax.figure, BookFigure):
+    if labels and isinstance(ax.figure, BookFigure):
         ax.figure.end_labels.append(labels)
 
 

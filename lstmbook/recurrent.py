@@ -10,6 +10,7 @@ time; the cell does not. Always batch first:
     state    the state after each row's last real step
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -83,13 +84,13 @@ def check_arguments(x, features, lengths=None, reset=None) -> None:
                 f"integer a row, [{B}], for x {tuple(x.shape)}"
             )
         # A look at the values would make a GPU wait, so only on the CPU.
-        if lengths.device.type == "cpu" and not (
-            1 <= int(lengths.min()) and int(lengths.max()) <= T
-        ):
-            raise ValueError(
-                f"lengths go from {int(lengths.min())} to {int(lengths.max())}, "
-                f"x {tuple(x.shape)} has room for 1 to {T}"
-            )
+        if lengths.device.type == "cpu":
+            low, high = int(lengths.min()), int(lengths.max())
+            if low < 1 or high > T:
+                raise ValueError(
+                    f"lengths go from {low} to {high}, "
+                    f"x {tuple(x.shape)} has room for 1 to {T}"
+                )
     if reset is not None and (reset.shape != (B, T) or reset.dtype != torch.bool):
         raise ValueError(
             f"reset is {reset.dtype} {tuple(reset.shape)}: give bool [{B}, {T}], "
@@ -272,7 +273,7 @@ class Stack(nn.Module):
                 f"dropout={dropout} acts between layers and there is only one: "
                 "drop its output with nn.Dropout, or add a layer"
             )
-        for k, (low, high) in enumerate(zip(layers, layers[1:], strict=False)):
+        for k, (low, high) in enumerate(pairwise(layers)):
             if low.output_size != high.input_size:
                 raise ValueError(
                     f"layer {k} gives {low.output_size} features, "

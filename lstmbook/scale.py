@@ -30,7 +30,7 @@ def scale():
 def pick(*, quick, paper):
     """`quick` on a laptop, `paper` when LSTMBOOK_SCALE=paper.
 
-        steps = pick(quick=500, paper=30_000)
+    steps = pick(quick=500, paper=30_000)
     """
     return {"quick": quick, "paper": paper}[scale()]
 

@@ -228,10 +228,10 @@ class LSTMCell(Cell):
 
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        if self.b is not None and self.forget_bias is not None:
-            if "f" in self.spec.rows:
-                with torch.no_grad():
-                    self.rows_of("f").fill_(self.forget_bias)
+        has_place = self.b is not None and "f" in self.spec.rows
+        if has_place and self.forget_bias is not None:
+            with torch.no_grad():
+                self.rows_of("f").fill_(self.forget_bias)
 
     def rows_of(self, gate: str, weight: str = "b") -> Tensor:
         """The block of one gate in W, R or b: a view, so it can be written to."""

@@ -33,10 +33,7 @@ class CharacterModel(nn.Module):
     ):  # fmt: skip
         """The usual model: `layers` LSTMs of one size, dropout everywhere."""
         sizes = [embedding_size] + [hidden_size] * layers
-        stack = [
-            Recurrent(LSTMCell(n, hidden_size, spec))
-            for n in sizes[:-1]
-        ]
+        stack = [Recurrent(LSTMCell(n, hidden_size, spec)) for n in sizes[:-1]]
         layer = stack[0] if layers == 1 else Stack(*stack, dropout=dropout)
         return cls(vocabulary_size, layer, dropout)
 
