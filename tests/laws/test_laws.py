@@ -224,7 +224,7 @@ def test_traces_agree_and_say_what_the_gates_did(name):
 @pytest.mark.parametrize("name", [n for n in CELLS if n not in lb.PRESETS])
 def test_a_trace_of_any_cell_has_every_step(name):
     cell, x = make(name), data()
-    y, state, trace = lb.Recurrent(cell)(x, trace=True)
+    y, _, trace = lb.Recurrent(cell)(x, trace=True)
     torch.testing.assert_close(trace.state.h, y.detach())
     for gate in trace.gates:
         assert gate.shape == (B, T, H)
