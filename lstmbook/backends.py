@@ -171,10 +171,12 @@ def plan(cell, x: Tensor, reset=None, trace=False, backend="auto") -> Backend:
 
 
 def explain(cell, x: Tensor, reset=None, trace=False, backend="auto") -> str:
-    """A line: the backend that runs, and why not each faster one."""
+    """The backend that runs, and under it why not each faster one."""
     chosen = plan(cell, x, reset, trace, backend)
     if backend != "auto":
         return f"{chosen.name} (asked for)"
     faster = _FASTEST_FIRST[: _FASTEST_FIRST.index(chosen)]
-    why = "; ".join(f"not {b.name}: {b.refuses(cell, x, reset, trace)}" for b in faster)
-    return f"{chosen.name} ({why})" if why else f"{chosen.name} (the fastest)"
+    if not faster:
+        return f"{chosen.name} (the fastest)"
+    why = [f"  not {b.name}: {b.refuses(cell, x, reset, trace)}" for b in faster]
+    return "\n".join([chosen.name, *why])

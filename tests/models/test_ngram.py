@@ -36,11 +36,10 @@ def test_the_fast_counts_are_the_direct_ones():
 
 def test_an_even_coin_costs_one_bit_and_a_cycle_next_to_none():
     coin = np.random.default_rng(0).integers(2, size=20_000)
-    assert ngram_bits(coin[:10_000], coin[10_000:], 1, 2)[0] == pytest.approx(
-        1, abs=0.01
-    )
+    bits = ngram_bits(coin[:10_000], coin[10_000:], 1, 2)
+    assert bits[0] == pytest.approx(1, abs=0.01)
     cycle = np.arange(9000) % 3
-    assert ngram_bits(cycle, cycle[:300], 2, 3)[1] < 0.02
+    assert ngram_bits(cycle, cycle, 2, 3)[1] < 0.02
 
 
 def test_a_symbol_never_seen_still_has_a_probability():
