@@ -1,0 +1,5 @@
+"""Tests draw into files, never into windows."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
