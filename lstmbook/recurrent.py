@@ -254,7 +254,7 @@ class Stack(nn.Module):
 
     layers: each takes the output of the one below
     dropout: share of the values between two layers set to zero in training;
-        nothing is dropped before the first or after the last (Zaremba et al. 2014)
+        nothing is dropped before the first, after the last or along time
     residual: adds a layer's input to its output where both have one size
 
     state: a tuple, one entry a layer.
