@@ -42,18 +42,19 @@ def _stack(steps):
 
 
 def _run_loop(cell, x, state, pad, reset, trace):
-    T = x.shape[1]
-    z = cell.lift(x)
+    # One unbind and not z[:, t]: the gradient of every such slice would be as large
+    # as the whole of z, and the way back would cost the square of the time.
+    z = cell.lift(x).unbind(1)
     ctx = cell.begin(len(x))
     start = cell.initial_state(len(x)) if reset is not None else None
     states, gates = [], []
-    for t in range(T):
+    for t, z_t in enumerate(z):
         if reset is not None:
             at = reset[:, t].unsqueeze(1)
             state = type(state)(
                 *(torch.where(at, a, s) for a, s in zip(start, state, strict=True))
             )
-        state, g = cell.step(z[:, t], state, ctx)
+        state, g = cell.step(z_t, state, ctx)
         states.append(state)
         gates.append(g)
     states = _stack(states)

@@ -74,10 +74,10 @@ def gradient_flow(layer, x: Tensor, loss, lengths=None) -> dict[str, Tensor]:
     ∂loss/∂(state after step t), averaged over the batch.
     """
     cell = layer.cell
-    state, z, seen, outputs = cell.initial_state(len(x)), cell.lift(x), [], []
+    state, seen, outputs = cell.initial_state(len(x)), [], []
     with torch.enable_grad():
-        for t in range(x.shape[1]):
-            state, _ = cell.step(z[:, t], state)
+        for z in cell.lift(x).unbind(1):
+            state, _ = cell.step(z, state)
             state = tree_map(
                 lambda s: s.clone() if s.requires_grad else s.clone().requires_grad_(),
                 state,
