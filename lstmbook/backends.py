@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .cells.lstm import LSTMCell, LSTMGates
+from .states import where
 
 # Pre-activation that a logistic gate cannot tell from infinity, in any precision.
 SHUT = 1e4
@@ -50,10 +51,7 @@ def _run_loop(cell, x, state, pad, reset, trace):
     states, gates = [], []
     for t, z_t in enumerate(z):
         if reset is not None:
-            at = reset[:, t].unsqueeze(1)
-            state = type(state)(
-                *(torch.where(at, a, s) for a, s in zip(start, state, strict=True))
-            )
+            state = where(reset[:, t], start, state)
         state, g = cell.step(z_t, state, ctx)
         states.append(state)
         gates.append(g)

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from .recurrent import tree_map
+from .states import tree_map
 
 
 def jacobians(
@@ -43,12 +43,7 @@ def jacobians(
                     )
                 )
             state, _ = cell.step(z[:, t], state)
-            # A copy in the chain of its own, so that the gradient at this very
-            # point can be asked for.
-            state = tree_map(
-                lambda s: s.clone() if s.requires_grad else s.clone().requires_grad_(),
-                state,
-            )
+            state = _watched(state)
             targets.append(getattr(state, to))
         end = getattr(state, of).diagonal().sum()
         grads = torch.autograd.grad(end, targets, allow_unused=True)
@@ -60,12 +55,19 @@ def jacobians(
     )
 
 
+def _watched(state):
+    """A copy in the chain of its own: the gradient at this very point can be had."""
+    return tree_map(
+        lambda s: s.clone() if s.requires_grad else s.clone().requires_grad_(), state
+    )
+
+
 def norms(J: Tensor) -> Tensor:
     """Spectral norm of each matrix of [..., m, n]: the most it can stretch."""
     return torch.linalg.matrix_norm(J, ord=2)
 
 
-def gradient_flow(layer, x: Tensor, loss, lengths=None) -> dict[str, Tensor]:
+def gradient_flow(layer, x: Tensor, loss) -> dict[str, Tensor]:
     """How much of a loss's gradient arrives at every step.
 
     layer: Recurrent; x: [batch, time, features]
@@ -78,10 +80,7 @@ def gradient_flow(layer, x: Tensor, loss, lengths=None) -> dict[str, Tensor]:
     with torch.enable_grad():
         for z in cell.lift(x).unbind(1):
             state, _ = cell.step(z, state)
-            state = tree_map(
-                lambda s: s.clone() if s.requires_grad else s.clone().requires_grad_(),
-                state,
-            )
+            state = _watched(state)
             seen.append(state)
             outputs.append(state.h)
         value = loss(torch.stack(outputs, dim=1))

@@ -19,33 +19,22 @@ from torch.nn import functional as F
 
 from . import backends
 from .cells.cell import Cell
+from .states import detach, index, tree_map, where
 
-
-def tree_map(function, *states):
-    """Apply a function to the tensors of states of one structure."""
-    first = states[0]
-    if isinstance(first, Tensor):
-        return function(*states)
-    parts = [tree_map(function, *s) for s in zip(*states, strict=True)]
-    return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
-
-
-def detach(state):
-    """The same state, cut off from the graph: truncated back-propagation."""
-    return tree_map(Tensor.detach, state)
-
-
-def where(mask: Tensor, a, b):
-    """State a in the rows where mask [batch] is True, else b.
-
-    Chooses, where multiplying by the mask would turn an infinity into NaN.
-    """
-    return tree_map(lambda u, v: torch.where(mask.unsqueeze(1), u, v), a, b)
-
-
-def index(state, rows: Tensor):
-    """The given rows of a state, in that order (beam search)."""
-    return tree_map(lambda s: s[rows], state)
+__all__ = [
+    "Bidirectional",
+    "BidirectionalState",
+    "Recurrent",
+    "Stack",
+    "Trace",
+    "check_arguments",
+    "detach",
+    "flip",
+    "index",
+    "padding",
+    "tree_map",
+    "where",
+]
 
 
 class Trace(NamedTuple):

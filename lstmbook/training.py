@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from .recurrent import detach, tree_map
+from .states import detach, tree_map
 
 
 def sequence_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
