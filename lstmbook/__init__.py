@@ -37,13 +37,16 @@ _SUBMODULES = (
     "plotting",
     "reference",
     "scale",
+    "search",
     "training",
+    "weights",
 )
 _LAZY = {
     "check": "claims",
     "not_run": "claims",
     "save": "interop",
     "load": "interop",
+    "pretrained": "weights",
     "glue": "notebook",
     "spread": "notebook",
     "pick": "scale",

@@ -179,8 +179,8 @@ def to_torch(layer: nn.Module) -> nn.RNNBase:
 
 
 def _describe(value):
-    """A module as class and arguments, all the way down, in JSON's types."""
-    if isinstance(value, nn.Module):
+    """Whatever has config() as class and arguments, all the way down, for JSON."""
+    if isinstance(value, nn.Module) or hasattr(value, "config"):
         if not hasattr(value, "config"):
             raise TypeError(
                 f"{type(value).__name__} has no config(): give it a method that "

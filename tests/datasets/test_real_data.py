@@ -7,7 +7,9 @@ from lstmbook.datasets import DataUnavailable, available, fetch
 from lstmbook.datasets.digits import digits
 from lstmbook.datasets.text import (
     HELD_OUT,
+    HELD_OUT_BOOKS,
     Vocabulary,
+    king_james,
     shakespeare,
     tiny_shakespeare,
 )
@@ -47,7 +49,7 @@ def test_the_training_plays_have_every_character_of_the_others(plays):
 
 
 def test_an_unknown_part_lists_the_known_ones():
-    for load in (shakespeare, tiny_shakespeare, digits):
+    for load in (shakespeare, tiny_shakespeare, king_james, digits):
         with pytest.raises(ValueError, match="has no split 'dev'; it has: train"):
             load("dev")
 
@@ -60,6 +62,49 @@ def test_tiny_shakespeare_has_the_published_split():
     assert train + valid == tiny_shakespeare("all")
     assert len(set(train)) == len(set(train + valid)) == 65
     assert train.startswith("First Citizen:\nBefore we proceed any further")
+
+
+@pytest.fixture(scope="module")
+def books():
+    try:
+        fetch("king-james")
+    except DataUnavailable as error:
+        pytest.skip(f"neither in the cache nor within reach: {error}")
+    return {split: king_james(split) for split in ("train", "valid", "test", "all")}
+
+
+def test_the_king_james_bible_has_its_books_chapters_and_verses(books):
+    everything = books["all"]
+    assert len(everything) == 66
+    assert [*everything][:2] == ["Genesis", "Exodus"] and [*everything][38] == "Malachi"
+    assert sum(t.count("\n\n") + 1 for t in everything.values()) == 1189
+    lines = [line for text in everything.values() for line in text.splitlines()]
+    assert sum(map(bool, lines)) == 31_102
+    assert sum(map(len, everything.values())) == 4_138_856
+    first, second, *_ = everything["Genesis"].splitlines()
+    assert first == "In the beginning God created the heavens and the earth."
+    assert second.startswith("And the earth was without form, and void;")
+    # one passage of the file holds the last verse of a chapter and the next first
+    end = "\n\nAnd the fifth angel sounded, and I saw a star fall from heaven"
+    assert end in everything["Revelation"]
+
+
+def test_the_king_james_bible_has_no_numbers_left(books):
+    characters = set("".join(books["all"].values()))
+    assert len(characters) == 63 and not characters & set("0123456789\t\r")
+    assert "  " not in "".join(books["all"].values())
+
+
+def test_held_out_books_are_whole_and_unseen(books):
+    parts = [set(books[split]) for split in ("train", "valid", "test")]
+    assert [len(part) for part in parts] == [60, 3, 3]
+    assert set.union(*parts) == set(books["all"])
+    assert parts[1:] == [set(HELD_OUT_BOOKS["valid"]), set(HELD_OUT_BOOKS["test"])]
+    sizes = [sum(map(len, books[s].values())) for s in ("train", "valid", "test")]
+    assert sizes == [3_558_857, 255_711, 324_288]
+    train = Vocabulary("".join(books["train"].values()))
+    for split in ("valid", "test"):
+        train.encode("".join(books[split].values()))  # no unknown character
 
 
 def test_digits_are_split_by_class_and_complete():

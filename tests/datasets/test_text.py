@@ -1,42 +1,68 @@
-"""Characters to numbers and back, and streams that lose nothing in silence."""
-
-import json
+"""Files that are read or refused, and streams that lose nothing in silence."""
 
 import pytest
 import torch
 
-from lstmbook.datasets.text import Vocabulary, stream_batches
+from lstmbook.datasets.text import read_text, stream_batches
 
 
-def test_encoding_and_decoding_is_the_identity():
-    text = "To be, or not to be — that is the question:\n\U0001f480"
-    vocabulary = Vocabulary(text)
-    numbers = vocabulary.encode(text)
-    assert numbers.dtype == torch.int64 and numbers.shape == (len(text),)
-    assert numbers.unique().tolist() == list(range(len(vocabulary)))
-    assert vocabulary.decode(numbers) == text
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes into a file and gives its path."""
+
+    def file(content):
+        path = tmp_path / "my book.txt"
+        path.write_bytes(content)
+        return path
+
+    return file
 
 
-def test_the_numbers_follow_the_code_points():
-    assert Vocabulary("banana").encode("abn").tolist() == [0, 1, 2]
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("Grüße\nzwei\n".encode(), "Grüße\nzwei\n"),
+        (b"one\r\ntwo\rthree\n\r\n", "one\ntwo\nthree\n\n"),
+        ("\ufeffafter the mark".encode(), "after the mark"),
+        (b"no line end", "no line end"),
+    ],
+)
+def test_a_text_is_read_with_the_line_ends_of_unix(file, content, text):
+    assert read_text(file(content)) == read_text(str(file(content))) == text
 
 
-@pytest.mark.parametrize("symbol", ["z", "A", "b", "é", "\U0001f480"])
-def test_an_unknown_character_is_named(symbol):
-    with pytest.raises(ValueError, match=f"{symbol!r}.*position 2.*among the 2"):
-        Vocabulary("ac").encode(f"ac{symbol}")
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-8-sig"])
+def test_another_encoding_is_read_when_it_is_named(file, encoding):
+    path = file("Grüße\r\nzwei".encode(encoding))
+    assert read_text(path, encoding=encoding) == "Grüße\nzwei"
 
 
-def test_an_empty_text_has_no_characters():
-    assert len(Vocabulary("")) == 0 and Vocabulary("a").encode("").shape == (0,)
-    with pytest.raises(ValueError, match="'a'"):
-        Vocabulary("").encode("a")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("eins\nzwei\ndrei für vier".encode("latin-1"),
+         "line 3 has the byte 0xfc at position 16; .*latin-1"),
+        ("Grüße".encode("utf-16"), "is not utf-8: line 1 has the byte 0xff"),
+        ("words".encode("utf-16-le"), "zero bytes.*utf-16"),
+        (b"a picture \0\0\1", "zero bytes"),
+        (b"", "holds no text"),
+        (b" \r\n\t\n", "holds no text"),
+        (b"\xef\xbb\xbf", "holds no text"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_text_is_refused_and_named(file, content, words):
+    with pytest.raises(ValueError, match=rf"my book\.txt.*{words}"):
+        read_text(file(content))
 
 
-def test_a_vocabulary_survives_json():
-    vocabulary = Vocabulary('a "quoted" é\n')
-    saved = json.loads(json.dumps(vocabulary.to_dict()))
-    assert Vocabulary.from_dict(saved).symbols == vocabulary.symbols
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"away\.txt: no such file"):
+        read_text(tmp_path / "away.txt")
+
+
+def test_an_encoding_that_python_does_not_know_is_named(file):
+    with pytest.raises(ValueError, match="no encoding 'utf-9'"):
+        read_text(file(b"words"), encoding="utf-9")
 
 
 @pytest.mark.parametrize("length", [7, 60, 61, 62, 100])

@@ -10,7 +10,7 @@ from torch import nn
 
 import lstmbook as lb
 from lstmbook.interop import GATE_ORDERS, from_torch, reorder, to_torch
-from lstmbook.models.language import CharacterModel
+from lstmbook.models.language import LanguageModel
 
 X = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).double()
 
@@ -155,7 +155,7 @@ def test_a_saved_model_comes_back_whole(name, dtype, tmp_path):
 
 
 def test_a_model_with_layers_inside_comes_back_whole(tmp_path):
-    model = CharacterModel.of_size(11, 8, layers=2, dropout=0.1).eval()
+    model = LanguageModel.of_size(11, 8, layers=2, dropout=0.1).eval()
     back = lb.load(lb.save(model, tmp_path / "model.safetensors"))
     ids = torch.randint(11, (2, 5))
     assert torch.equal(model(ids)[0], back(ids)[0])

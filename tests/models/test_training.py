@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import DataLoader
 
 import lstmbook as lb
-from lstmbook.models.language import CharacterModel
-from lstmbook.training import Task, sequence_loss, trainer
+from lstmbook.models.language import LanguageModel
+from lstmbook.training import KeepBest, Task, cosine, sequence_loss, trainer
 
 
 def chunks(n=6, batch=4, steps=5, seed=0):
@@ -29,7 +29,7 @@ def loader(batches):
 
 def model(seed=0):
     torch.manual_seed(seed)
-    return CharacterModel.of_size(7, 16, layers=2, embedding_size=8)
+    return LanguageModel.of_size(7, 16, layers=2, embedding_size=8)
 
 
 def fit(task, batches, **options):
@@ -194,10 +194,85 @@ def test_a_cold_sample_is_the_likeliest_character():
     ("prompt", "options", "words"),
     [
         (torch.zeros(0, dtype=torch.long), {}, "at least one"),
-        (torch.zeros(2, 3, dtype=torch.long), {}, r"\(2, 3\)"),
-        (torch.tensor([1]), {"temperature": 0}, "above 0"),
+        (torch.zeros(2, 3, 1, dtype=torch.long), {}, r"\[2, 3, 1\]"),
+        (torch.tensor([1]), {"temperature": -1}, "0 or more"),
     ],
 )
 def test_bad_prompts_raise(prompt, options, words):
     with pytest.raises(ValueError, match=words):
         model().generate(prompt, 3, **options)
+
+
+def rates(steps, warmup):
+    """The learning rate of each update, as the optimizer has it."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    (optimizer,), (schedule,) = cosine(0.4, steps, warmup=warmup)([weight])
+    assert schedule["interval"] == "step"
+    found = []
+    for _ in range(steps + 3):
+        found.append(optimizer.param_groups[0]["lr"])
+        weight.grad = torch.ones(1)
+        optimizer.step()
+        schedule["scheduler"].step()
+    return found
+
+
+def test_the_rate_rises_and_falls_along_a_cosine_to_zero():
+    found = rates(14, 4)
+    assert found[:5] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.4])
+    assert found[9] == pytest.approx(0.2)  # half of the way down
+    assert found[4:14] == sorted(found[4:14], reverse=True) and found[13] > 0
+    assert found[14:] == pytest.approx([0, 0, 0])
+
+
+def test_without_warm_up_the_rate_begins_at_the_top():
+    assert rates(10, 0)[0] == 0.4 and rates(10, 0)[5] == pytest.approx(0.2)
+    assert rates(1, 0)[0] == 0.4
+
+
+def test_the_trainer_takes_a_step_of_the_cosine_every_update():
+    task = Task(model(), optimizer=cosine(0.01, 12, optimizer=torch.optim.SGD))
+    fit(task, chunks(n=6), max_epochs=1)
+    assert task.optimizers().param_groups[0]["lr"] == pytest.approx(0.005)
+
+
+class Given(Task):
+    """Has the validation losses that it is given; its weight counts the epochs."""
+
+    def __init__(self, losses):
+        super().__init__(Spy(), optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+        self.given = iter(losses)
+
+    def training_step(self, batch, index):
+        loss = super().training_step(batch, index)
+        with torch.no_grad():
+            self.model.weight += 1
+        return loss
+
+    def validation_step(self, batch, index):
+        self.log("valid_loss", torch.tensor(next(self.given)), batch_size=1)
+
+
+def run_given(losses, patience):
+    task, best = Given(losses), KeepBest(patience)
+    run = trainer(progress=False, max_epochs=len(losses), callbacks=[best])
+    run.fit(task, loader(chunks(n=1)), loader(chunks(n=1)))
+    return best, float(task.model.weight.detach())
+
+
+def test_the_weights_of_the_lowest_loss_are_put_back():
+    losses = [3.0, 2.0, 1.0, 5.0, 1.5]
+    best, weight = run_given(losses, None)
+    assert weight == 3 and best.best == 1.0
+    assert best.history == list(enumerate(losses, start=1))
+
+
+def test_patience_counts_from_the_last_lowest_loss_and_stops():
+    best, weight = run_given([3.0, 4.0, 2.0, 2.0, 2.5, 0.5], 2)
+    assert [loss for _, loss in best.history] == [3.0, 4.0, 2.0, 2.0, 2.5]
+    assert weight == 3 and best.best == 2.0
+
+
+def test_the_last_weights_stay_when_they_are_the_best():
+    best, weight = run_given([3.0, 2.0, 1.0], 1)
+    assert weight == 3 and len(best.history) == 3

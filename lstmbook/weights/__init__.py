@@ -1,0 +1,89 @@
+"""Small trained models that come with the package, and the command that made them.
+
+model = lb.pretrained("shakespeare-characters")
+print(model.write("**HAMLET**  \\n", 300, temperature=0.8, seed=1))
+
+``python -m lstmbook.weights`` lists them; ``python -m lstmbook.weights NAME
+--out FILE`` trains one again, with the same seed on the same data.
+"""
+
+import argparse
+from pathlib import Path
+
+from torch import nn
+
+from .. import interop
+from ..scale import seed_everything
+
+FOLDER = Path(__file__).parent
+
+
+def shakespeare_characters(tokens: int = 24_000_000, hidden_size: int = 304):
+    """One LSTM of 304 on the characters of the 32 training plays.
+
+    tokens: characters read in training, 4.67 million of them different places
+    The weights kept are those with the lowest loss on the three validation plays.
+    """
+    from ..datasets.text import Vocabulary, shakespeare
+    from ..models.language import LanguageModel
+
+    text = {part: "\n".join(shakespeare(part).values()) for part in ("train", "valid")}
+    seed_everything(0)
+    model = LanguageModel.of_size(Vocabulary(text["train"]), hidden_size)
+    return model.fit(
+        text["train"], text["valid"], tokens=tokens, learning_rate=4e-3, checks=20
+    )
+
+
+def tiny_shakespeare(tokens: int = 14_000_000, hidden_size: int = 256):
+    """One LSTM of 256 on Tiny Shakespeare, 14 million characters.
+
+    The weights kept are those with the lowest loss on the validation text, as in
+    the runs that it is compared with.
+    """
+    from ..datasets.text import Vocabulary, tiny_shakespeare
+    from ..models.language import LanguageModel
+
+    train, valid = tiny_shakespeare("train"), tiny_shakespeare("valid")
+    seed_everything(0)
+    model = LanguageModel.of_size(Vocabulary(train), hidden_size, dropout=0.1)
+    return model.fit(
+        train, valid, tokens=tokens, batch_size=16, steps=64, learning_rate=6e-3
+    )
+
+
+RECIPES = {
+    "shakespeare-characters": shakespeare_characters,
+    "tiny-shakespeare": tiny_shakespeare,
+}
+
+
+def pretrained(name: str) -> nn.Module:
+    """A model that comes with the package, on the CPU, in evaluation mode.
+
+    Raises ValueError, with the names there are, for an unknown one.
+    """
+    if name not in RECIPES:
+        raise ValueError(
+            f"no pretrained model is called {name!r}; there are: {', '.join(RECIPES)}"
+        )
+    return interop.load(FOLDER / f"{name}.safetensors")
+
+
+def main(arguments=None):
+    """The command: list the models, or train one again."""
+    parser = argparse.ArgumentParser(prog="python -m lstmbook.weights")
+    parser.add_argument("name", nargs="?", choices=RECIPES, help="which one to train")
+    parser.add_argument("--out", help="the file to write (default: NAME.safetensors)")
+    parser.add_argument("--tokens", type=int, help="how many symbols to read")
+    given = parser.parse_args(arguments)
+    if given.name is None:
+        for name, recipe in RECIPES.items():
+            print(f"{name}: {recipe.__doc__.splitlines()[0]}")
+        return
+    options = {} if given.tokens is None else {"tokens": given.tokens}
+    model = RECIPES[given.name](**options)
+    path = interop.save(model, given.out or f"{given.name}.safetensors")
+    for tokens, nats in model.training_record["valid"]:
+        print(f"{tokens:12,d} read  {nats:.4f} nats on the validation text")
+    print("wrote", path)

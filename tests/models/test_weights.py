@@ -1,0 +1,42 @@
+"""The models that come with the package, and the command that makes them."""
+
+import pytest
+import torch
+
+import lstmbook as lb
+from lstmbook import weights
+from lstmbook.datasets import text
+
+
+@pytest.mark.parametrize("name", weights.RECIPES)
+def test_a_shipped_model_is_small_and_writes(name):
+    assert (weights.FOLDER / f"{name}.safetensors").stat().st_size <= 2_000_000
+    model = lb.pretrained(name)
+    written = model.write("HAMLET", 20, seed=0)
+    assert written == lb.pretrained(name).write("HAMLET", 20, seed=0)
+
+
+@pytest.mark.parametrize("name", weights.RECIPES)
+def test_the_command_makes_a_model_that_loads(name, monkeypatch, tmp_path, capsys):
+    # the plays themselves would take minutes
+    few = {"train": "to be or not to be " * 120, "valid": "to be " * 30}
+    plays = {part: {"play": words} for part, words in few.items()}
+    monkeypatch.setattr(text, "shakespeare", plays.__getitem__)
+    monkeypatch.setattr(text, "tiny_shakespeare", few.__getitem__)
+    file = tmp_path / "model.safetensors"
+    weights.main([name, "--tokens", "8192", "--out", str(file)])
+    assert f"wrote {file}" in capsys.readouterr().out
+    model, shipped = lb.load(file), lb.pretrained(name)
+    assert str(model.layer) == str(shipped.layer)
+    assert model.write("to be", 5, seed=0).startswith("to be")
+    assert torch.isfinite(model.embedding.weight).all()
+
+
+def test_the_command_alone_lists_what_there_is(capsys):
+    weights.main([])
+    assert "shakespeare-characters: One LSTM of 304" in capsys.readouterr().out
+
+
+def test_an_unknown_model_lists_the_known_ones():
+    with pytest.raises(ValueError, match="there are: shakespeare-characters"):
+        lb.pretrained("hamlet")
