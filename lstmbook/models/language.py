@@ -122,7 +122,7 @@ class LanguageModel(nn.Module):
         rows = max(1, min(batch_size, len(valid) // (steps + 1)))
         held_out = stream_batches(valid, rows, steps)
         updates = math.ceil((tokens or epochs * len(ids)) / (batch_size * steps))
-        between = max(1, updates // checks)
+        between = math.ceil(updates / checks)
         updates = math.ceil(updates / between) * between  # the last look is at the end
         if seed is not None:
             torch.manual_seed(seed)

@@ -83,8 +83,8 @@ class LSTMForecaster(nn.Module):
         self.network = None if features is None else self._new_network()
 
     def fit(
-        self, series: Series, *, valid: float = 0.1, epochs: int = 20,
-        batch_size: int = 16, learning_rate: float = 1e-2, every: int | None = None,
+        self, series: Series, *, valid: float = 0.1, epochs: int = 10,
+        batch_size: int = 8, learning_rate: float = 1e-2, every: int | None = None,
         patience: int | None = None, seed: int | None = None, progress: bool = True,
     ) -> "LSTMForecaster":  # fmt: skip
         """Learn from a series, all of it; returns the forecaster itself.

@@ -7,6 +7,7 @@ target that the network learned, which the forecaster has scaled.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +160,7 @@ class Quantiles(Head):
     def __init__(self, levels=(0.1, 0.5, 0.9)):
         super().__init__()
         levels = tuple(float(level) for level in levels)
-        ascending = all(a < b for a, b in zip(levels, levels[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(levels))
         if not levels or not ascending or levels[0] <= 0 or levels[-1] >= 1:
             raise ValueError(
                 f"levels={levels}: give ascending numbers between 0 and 1, "

@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from ...datasets.regular import Series
 from ...datasets.timefeatures import calendar
 
+FARTHEST = 5.0  # standard deviations
+
 
 class Window(NamedTuple):
     """A batch of windows.
@@ -52,7 +54,9 @@ class Features(nn.Module):
     step:     seconds between two steps
 
     Every column is scaled to mean 0 and standard deviation 1 over the part that
-    `fitted` was given; calendar and flags stay as they are.
+    `fitted` was given; calendar and flags stay as they are. Inputs, not the target,
+    are cut at FARTHEST standard deviations: rain that hardly fell while the network
+    learned would else drive every gate into saturation when it falls.
     """
 
     def __init__(self, target, past, known, flags, calendar, country, step: int):
@@ -103,8 +107,11 @@ class Features(nn.Module):
         """The series as arrays, on the device of the buffers."""
         self._check(series)
         mean, scale = self.mean.cpu().numpy(), self.scale.cpu().numpy()
-        columns = series.columns()
-        scaled = {n: (columns[n] - mean[k]) / scale[k] for k, n in enumerate(self.names)}
+        scaled = {}
+        for k, name in enumerate(self.names):
+            scaled[name] = (series.columns()[name] - mean[k]) / scale[k]
+            if k:
+                scaled[name] = scaled[name].clip(-FARTHEST, FARTHEST)
 
         def part(names):
             flags = [np.isnan(scaled[name]) for name in names if name in self.flags]
