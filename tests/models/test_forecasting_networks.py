@@ -1,6 +1,7 @@
 """Windows, networks, heads and the forecaster made of them."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -39,6 +40,15 @@ def arrays(series, calendar=("hour",), cut=300):
 
 
 # ---- windows
+
+
+def test_an_input_far_outside_what_was_fitted_is_cut_and_the_target_is_not():
+    series = daily_cycle()
+    series.past[400, 1] = 1e6  # a flood where there had hardly been rain
+    series.target[401] = 1e4
+    data = arrays(series)
+    assert data.past[400, 2] == 5 and data.past[:400, 2].abs().max() < 5
+    assert data.past[401, 0] > 100 and data.target[401] > 100
 
 
 def test_a_window_holds_the_rows_before_the_origin_and_the_known_ones_after():
@@ -510,3 +520,14 @@ def test_bad_series_and_calls_say_what_is_wrong():
         model.predict(two_hours, [100])
     with pytest.raises(ValueError, match="not learned"):
         model.predict(series, [100], levels=(0.01, 0.5))
+
+
+def test_origins_between_those_trained_on_are_named_in_a_warning():
+    series = daily_cycle(inputs=False)
+    model = LSTMForecaster(24, 12, **SMALL).fit(series[:360], **QUICK)
+    with pytest.warns(UserWarning, match="1 of 2 origins lie between"):
+        model.predict(series, origins=[360, 365])
+    everywhere = LSTMForecaster(24, 12, **SMALL).fit(series[:360], every=1, **QUICK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        everywhere.predict(series, origins=[360, 365])
