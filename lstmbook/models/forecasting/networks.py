@@ -39,7 +39,7 @@ class LinearPath(nn.Module):
     """The autoregressive path of LSTNet: the last q targets, linearly, to H steps.
 
     Where the level of a series moves out of the range that was trained on, the
-    gates of an LSTM saturate; a linear map follows.
+    gates of a recurrent layer saturate; a linear map follows.
     Source: Lai et al. 2018, sec. 3.5.
     """
 
