@@ -169,13 +169,18 @@ class LanguageModel(nn.Module):
         """Mean cost of a symbol in nats; options as in `losses`."""
         return float(self.losses(text, **options).double().mean())
 
-    def generate(self, prompt: Tensor, steps: int, **options) -> Tensor:
+    def generate(
+        self, prompt: Tensor, steps: int, temperature: float = 1.0, generator=None,
+        **options,
+    ) -> Tensor:  # fmt: skip
         """Read a prompt of ids [time], then draw `steps` ids: [steps].
 
-        options: temperature, top_k, top_p, seed or generator, as in
+        temperature, generator, and in options top_k, top_p or seed: as in
             `lstmbook.search.sample`
         """
-        return sample(self, prompt, steps, **options)
+        return sample(
+            self, prompt, steps, temperature=temperature, generator=generator, **options
+        )
 
     def write(self, prompt: str, length: int = 200, **options) -> str:
         """The prompt and `length` symbols more, as text; options as in `generate`."""

@@ -246,3 +246,11 @@ def test_a_model_of_words_writes_words_and_spells_the_others():
     costs = model.losses("the owl sat.")  # " owl" is spelled
     assert costs.shape == (1, len(vocabulary.encode("the owl sat.")) - 1)
     assert model.nats(text) < 0.5
+
+
+def test_temperature_and_generator_may_be_given_by_position():
+    model = LanguageModel.of_size(5, 8)
+    dice = torch.Generator().manual_seed(3)
+    by_position = model.generate(torch.tensor([1, 2]), 9, 0.7, dice)
+    by_name = model.generate(torch.tensor([1, 2]), 9, temperature=0.7, seed=3)
+    assert torch.equal(by_position, by_name)
