@@ -9,6 +9,8 @@ Any model serves that is called as model(ids, state) -> (logits, state), with id
 import torch
 from torch import Tensor
 
+from .modes import evaluating
+
 
 def probabilities(
     logits: Tensor,
@@ -72,9 +74,7 @@ def sample(
             raise ValueError("give a seed or a generator, not both")
         generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         ids = prompt.reshape(-1, prompt.shape[-1]).to(device)
         written, state = [], None
         for _ in range(steps):
@@ -82,8 +82,6 @@ def sample(
             p = probabilities(logits[:, -1], temperature, top_k, top_p).cpu()
             written.append(torch.multinomial(p, 1, generator=generator))
             ids = written[-1].to(device)
-    finally:
-        model.train(was_training)
     drawn = torch.cat(written, 1) if written else prompt.new_zeros(len(ids), 0).cpu()
     return drawn[0] if prompt.dim() == 1 else drawn
 

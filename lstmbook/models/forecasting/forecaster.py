@@ -1,12 +1,12 @@
 """An LSTM that forecasts: fit(series), predict(series), save and load.
 
-    import lstmbook as lb
-    from lstmbook.datasets.series import read_csv
-    from lstmbook.models.forecasting import LSTMForecaster
-    series = read_csv("my.csv", time="date", target="sales")
-    model = LSTMForecaster(history=168, horizon=24).fit(series)
-    lb.save(model, "sales.safetensors")
-    lb.load("sales.safetensors").predict(series).point    # the next 24 steps
+import lstmbook as lb
+from lstmbook.datasets.series import read_csv
+from lstmbook.models.forecasting import LSTMForecaster
+series = read_csv("my.csv", time="date", target="sales")
+model = LSTMForecaster(history=168, horizon=24).fit(series)
+lb.save(model, "sales.safetensors")
+lb.load("sales.safetensors").predict(series).point    # the next 24 steps
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ...datasets.regular import Series
+from ...modes import evaluating
 from ...scale import device
 from .backtest import Forecast
 from .heads import Gaussian, Head, Point, Quantiles
@@ -151,10 +152,8 @@ class LSTMForecaster(nn.Module):
         )
         self._warn_of_other_origins(series.times[windows.origins.numpy()])
         levels = () if isinstance(self.head, Point) else tuple(levels)
-        was_training = self.training
-        self.eval()
-        parts = [self._read(w, levels, samples) for w, _ in windows.batches(256)]
-        self.train(was_training)
+        with evaluating(self):
+            parts = [self._read(w, levels, samples) for w, _ in windows.batches(256)]
         point, quantiles = (torch.cat(part) for part in zip(*parts, strict=True))
         return Forecast(
             windows.origins.numpy(),
@@ -217,9 +216,7 @@ class LSTMForecaster(nn.Module):
         task = Task(self.network, self.head.loss, optimizer=rate)
         best = KeepBest(patience)
         options = {} if loaders[1:] else {"limit_val_batches": 0}
-        run = trainer(
-            max_epochs=epochs, progress=progress, callbacks=[best], **options
-        )
+        run = trainer(max_epochs=epochs, progress=progress, callbacks=[best], **options)
         run.fit(task, *loaders)
         self.losses = [loss for _, loss in best.history]
 

@@ -144,10 +144,7 @@ def _pairs(actual, point) -> tuple[np.ndarray, np.ndarray]:
             f"actual has shape {list(actual.shape)}, the forecast "
             f"{list(point.shape)}; expected the same"
         )
-    known = _known(actual)
-    if np.isnan(point[known]).any():
-        raise ValueError("the forecast holds NaN; a forecaster has to give numbers")
-    return actual[known], point[known]
+    return _scored(actual, point)
 
 
 def _errors(actual, point) -> np.ndarray:
@@ -163,6 +160,11 @@ def _rows(actual, values) -> tuple[np.ndarray, np.ndarray]:
             f"actual has shape {list(actual.shape)}, the forecast "
             f"{list(values.shape)}; expected one dimension more, at the end"
         )
+    return _scored(actual, values)
+
+
+def _scored(actual, values) -> tuple[np.ndarray, np.ndarray]:
+    """Both where the actual value is known."""
     known = _known(actual)
     if np.isnan(values[known]).any():
         raise ValueError("the forecast holds NaN; a forecaster has to give numbers")
