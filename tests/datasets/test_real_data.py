@@ -15,13 +15,18 @@ from lstmbook.datasets.text import (
 )
 
 
-@pytest.fixture(scope="module")
-def plays():
+def parts(name, read):
+    """Every part of a data set, {split: texts}; skips where it cannot be had."""
     try:
-        fetch("shakespeare")
+        fetch(name)
     except DataUnavailable as error:
         pytest.skip(f"neither in the cache nor within reach: {error}")
-    return {split: shakespeare(split) for split in ("train", "valid", "test", "all")}
+    return {split: read(split) for split in ("train", "valid", "test", "all")}
+
+
+@pytest.fixture(scope="module")
+def plays():
+    return parts("shakespeare", shakespeare)
 
 
 def test_there_are_38_plays(plays):
@@ -66,11 +71,7 @@ def test_tiny_shakespeare_has_the_published_split():
 
 @pytest.fixture(scope="module")
 def books():
-    try:
-        fetch("king-james")
-    except DataUnavailable as error:
-        pytest.skip(f"neither in the cache nor within reach: {error}")
-    return {split: king_james(split) for split in ("train", "valid", "test", "all")}
+    return parts("king-james", king_james)
 
 
 def test_the_king_james_bible_has_its_books_chapters_and_verses(books):
