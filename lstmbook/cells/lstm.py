@@ -247,6 +247,8 @@ def lstm_update(
 
 def layer_norm(a: Tensor, gain: Tensor | None = None, bias: Tensor | None = None):
     """gain * (a - mean) / sqrt(var + EPS) + bias, over the last axis of a."""
+    if gain is not None:
+        a = a.to(gain.dtype)  # autocast narrows products; a norm stays as exact as c
     return F.layer_norm(a, a.shape[-1:], gain, bias, EPS)
 
 
@@ -369,7 +371,8 @@ class LSTMCell(Cell):
         if self.G is not None:
             pre = pre + self.from_gates(seen)
         if self.gain_a is not None:
-            pre = layer_norm(pre.unflatten(1, (-1, self.hidden_size)))
+            pre = pre.to(self.gain_a.dtype).unflatten(1, (-1, self.hidden_size))
+            pre = layer_norm(pre)
             pre = pre.flatten(1) * self.gain_a
             pre = pre if self.b is None else pre + self.b
         norm_c = None if self.gain_c is None else self.norm_c
