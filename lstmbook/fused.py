@@ -69,15 +69,21 @@ def _centre(W: Tensor) -> Tensor:
 
 def _normalise(a: Tensor) -> Tensor:
     """Divide [..., n] without a mean by its deviation in place; return 1/deviation."""
-    scale = (a * a).mean(-1, keepdim=True).add_(EPS).rsqrt_()
+    length = torch.linalg.vector_norm(a, dim=-1, keepdim=True)
+    scale = length.square_().div_(a.shape[-1]).add_(EPS).rsqrt_()
     a.mul_(scale)
     return scale
 
 
-def _normalise_back(d: Tensor, hat: Tensor, scale: Tensor) -> Tensor:
-    """Turn the gradient at `hat` into that before `_normalise`, in place."""
-    share = (d * hat).mean(-1, keepdim=True)
-    return d.addcmul_(hat, share, value=-1).mul_(scale)
+def _normalise_back(d, hat, scale, gain, d_gain, out):
+    """From the gradient d at gain * hat to that before `_normalise`, put into `out`.
+
+    d, hat, out: [..., n]; the gradient of the gain is added to d_gain [n].
+    """
+    along = d * hat
+    d_gain.add_(along.flatten(0, -2).sum(0))
+    share = (along @ gain).div_(len(gain)).unsqueeze(-1)
+    return torch.mul(d, gain, out=out).addcmul_(hat, share, value=-1).mul_(scale)
 
 
 @torch.library.custom_op("lstmbook::lstm", mutates_args=())
@@ -98,7 +104,7 @@ def lstm_forward(
     h_init: Tensor | None,
     c_init: Tensor | None,
     spec: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The whole sequence at once, time first.
 
     x: [T, B, D]; W [rows, D], R [rows, out], b [rows], p [n_peep, H], P [out, H]
@@ -107,7 +113,7 @@ def lstm_forward(
     that a reset puts in place. spec: `spec_key` of the cell.
     Returns y [T, B, out], c [T, B, H], the activated gates [T, B, rows], the output
     before projection m [T, B, H] (empty without a projection) and (empty without a
-    norm) W x and R h normalised, [2, T, B, rows], with what they were multiplied
+    norm) W x and R h normalised, each [T, B, rows], with what they were multiplied
     by, [2, T, B, 1].
     """
     s = _spec(spec)
@@ -115,13 +121,13 @@ def lstm_forward(
     H = c0.shape[1]
     if s.norm == "none":
         gates = F.linear(x, W, b)
-        hats, scales = x.new_empty(0), x.new_empty(0)
+        Wx, Rh, scales = (x.new_empty(0) for _ in range(3))
     else:
         R = _centre(R)
-        hats, scales = x.new_empty(2, T, B, len(W)), x.new_empty(2, T, B, 1)
-        torch.mm(x.flatten(0, 1), _centre(W).t(), out=hats[0].flatten(0, 1))
-        scales[0] = _normalise(hats[0])
-        gates = hats[0] * gain_W
+        Wx, Rh = F.linear(x, _centre(W)), x.new_empty(T, B, len(W))
+        scales = x.new_empty(2, T, B, 1)
+        scales[0] = _normalise(Wx)
+        gates = Wx * gain_W
         if b is not None:
             gates.add_(b)
     c_all = x.new_empty(T, B, H)
@@ -139,8 +145,8 @@ def lstm_forward(
         if s.norm == "none":
             pre.addmm_(h, Rt)
         else:
-            scales[1, t] = _normalise(torch.mm(h, Rt, out=hats[1, t]))
-            pre.addcmul_(hats[1, t], gain_R)
+            scales[1, t] = _normalise(torch.mm(h, Rt, out=Rh[t]))
+            pre.addcmul_(Rh[t], gain_R)
         a = _blocks(s, pre, H)
         for k in s.peep_rows.replace("o", ""):
             a[k].addcmul_(peep[k], c)
@@ -169,7 +175,7 @@ def lstm_forward(
             m.mul_(a["o"].sigmoid_())
         h = m if P is None else torch.mm(m, P.t(), out=y_all[t])
     m_all = x.new_empty(0) if P is None else m_all
-    return y_all, c_all, gates, m_all, hats, scales
+    return y_all, c_all, gates, m_all, Wx, Rh, scales
 
 
 @lstm_forward.register_fake
@@ -182,7 +188,8 @@ def _(x, W, R, b, p, P, gain_W, gain_R, gain_c, b_c, h0, c0, *rest):
         x.new_empty(T, B, H),
         x.new_empty(T, B, W.shape[0]),
         x.new_empty(0) if P is None else x.new_empty(T, B, H),
-        x.new_empty(0) if none else x.new_empty(2, T, B, W.shape[0]),
+        x.new_empty(0) if none else x.new_empty(T, B, W.shape[0]),
+        x.new_empty(0) if none else x.new_empty(T, B, W.shape[0]),
         x.new_empty(0) if none else x.new_empty(2, T, B, 1),
     )
 
@@ -209,7 +216,8 @@ def lstm_backward(
     c_all: Tensor,
     gates: Tensor,
     m_all: Tensor,
-    hats: Tensor,
+    Wx: Tensor,
+    Rh: Tensor,
     scales: Tensor,
     spec: str,
     with_x: bool,
@@ -233,13 +241,15 @@ def lstm_backward(
         dh_init, dc_init = torch.zeros_like(h_init), torch.zeros_like(c_init)
     if s.norm != "none":
         W, R = _centre(W), _centre(R)
-        # Gradients at R h, and what those of gain_c and b_c are the sum of.
-        d_product = torch.empty_like(gates)
-        d_shown, hat_c = torch.empty_like(c_all), torch.empty_like(c_all)
+        d_Rh = torch.empty_like(gates)
+        d_gain_W, d_gain_R = torch.zeros_like(gain_W), torch.zeros_like(gain_R)
+        d_gain_c, d_b_c = torch.zeros_like(gain_c), torch.zeros_like(gain_c)
     inner = s.rows.replace("o", "")  # the gates that dc reaches: side by side
     n = len(inner)
     dh = torch.zeros_like(h0)
     dc = torch.zeros_like(c0)
+    db = x.new_zeros(len(W))
+    dp = x.new_zeros(0) if p is None else torch.zeros_like(p)
     for stop in range(T, 0, -CHUNK):
         start = max(0, stop - CHUNK)
         now = slice(start, stop)
@@ -256,9 +266,8 @@ def lstm_backward(
             torch.mul(before, f, out=d["f"]).addcmul_(d["f"], f, value=-1)
         shown = c_all[now]
         if s.norm != "none":
-            hat, _, scale_c = torch.native_layer_norm(shown, [H], None, None, EPS)
-            hat_c[now] = hat
-            shown = hat.mul_(gain_c)
+            hat_c, _, scale_c = torch.native_layer_norm(shown, [H], None, None, EPS)
+            shown = hat_c * gain_c
             shown = shown if b_c is None else shown.add_(b_c)
         out = ACTIVATIONS[s.output_activation](shown)
         leak = SLOPES[s.output_activation](out)
@@ -280,9 +289,11 @@ def lstm_backward(
             if s.norm == "none":
                 dc.addcmul_(dm, leak[k])
             else:
-                dn = torch.mul(dm, leak[k], out=d_shown[t]) * gain_c
-                dn.sub_(dn.mean(1, keepdim=True))
-                dc.add_(_normalise_back(dn, hat_c[t], scale_c[k]))
+                dn = dm * leak[k]
+                d_b_c.add_(dn.sum(0))
+                norm_c = hat_c[k], scale_c[k], gain_c, d_gain_c
+                dn = _normalise_back(dn, *norm_c, torch.empty_like(dn))
+                dc.add_(dn).sub_(dn.mean(1, keepdim=True))
             at_t = delta[t]
             at_t[:, : n * H].unflatten(1, (n, H)).mul_(dc.unsqueeze(1))
             if keep is not None:
@@ -290,42 +301,39 @@ def lstm_backward(
             for name in s.peep_rows.replace("o", ""):
                 dc.addcmul_(d[name][k], peep[name])
             if s.norm != "none":
-                at_t = torch.mul(at_t, gain_R, out=d_product[t])
-                _normalise_back(at_t, hats[1, t], scales[1, t])
+                norm_R = Rh[t], scales[1, t], gain_R, d_gain_R
+                at_t = _normalise_back(at_t, *norm_R, d_Rh[t])
             dh = torch.mm(at_t, R)
             if reset is not None:
                 r = reset[t].unsqueeze(1)
                 dh_init += torch.where(r, dh, 0)
                 dc_init += torch.where(r, dc, 0)
                 dh, dc = torch.where(r, 0, dh), torch.where(r, 0, dc)
+        db.add_(delta[now].sum((0, 1)))
+        for row, name in enumerate(s.peep_rows):
+            seen = c_all if name == "o" else c_before
+            dp[row].add_((d[name] * seen[now]).sum((0, 1)))
+        if s.norm != "none":  # from here on, delta is the gradient at W x
+            norm_W = Wx[now], scales[0, now], gain_W, d_gain_W
+            _normalise_back(delta[now], *norm_W, delta[now])
 
     def none():  # the outputs of an operator may not be one tensor
         return x.new_empty(0)
 
-    def over(a, b):  # the sum over time and batch of a product
-        return (a * b).sum((0, 1))
-
-    seen = {"i": c_before, "f": c_before, "o": c_all}
-    d = _blocks(s, delta, H)
-    dp = [over(d[k], seen[k]) for k in s.peep_rows]
-    db = delta.sum((0, 1))
-    if s.norm == "none":
-        d_lift = d_product = delta
-        d_norm = [none() for _ in range(4)]
-    else:
-        d_norm = [over(delta, hats[0]), over(delta, hats[1]), over(d_shown, hat_c)]
-        d_norm.append(none() if b_c is None else d_shown.sum((0, 1)))
-        d_lift = _normalise_back(delta.mul_(gain_W), hats[0], scales[0])
-    dW = d_lift.flatten(0, 1).t() @ x.flatten(0, 1)
-    dR = d_product.flatten(0, 1).t() @ h_before.flatten(0, 1)
+    d_norm = [none() for _ in range(4)]
+    if s.norm != "none":
+        d_norm = [d_gain_W, d_gain_R, d_gain_c, none() if b_c is None else d_b_c]
+    d_Rh = delta if s.norm == "none" else d_Rh
+    dW = delta.flatten(0, 1).t() @ x.flatten(0, 1)
+    dR = d_Rh.flatten(0, 1).t() @ h_before.flatten(0, 1)
     if s.norm != "none":
         dW, dR = _centre(dW), _centre(dR)
     return [
-        d_lift @ W if with_x else none(),
+        delta @ W if with_x else none(),
         dW,
         dR,
         db,
-        torch.stack(dp) if dp else none(),
+        dp,
         none() if P is None else dh_all.flatten(0, 1).t() @ m_all.flatten(0, 1),
         *d_norm,
         dh,
