@@ -90,7 +90,7 @@ def main():
     for B, T, D, H in SIZES:
         lb.seed_everything(0)
         calls = calls_of(B, T, D, H, lb.device())
-        took = ratios(interleaved(calls), "nn.LSTM")
+        took = ratios(interleaved(calls, rounds=7, warm_up=2), "nn.LSTM")
         base = peak_bytes(calls["nn.LSTM"])
         rows = [
             {

@@ -15,7 +15,6 @@ truncated gradient of 1997. Gates are ordered i f g o everywhere; an absent gate
 owns no rows.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -86,9 +85,9 @@ class LSTMSpec:
         matrices (FGR of Greff et al. 2015, after the nets of 1997)
     norm: where layer normalisation stands, LN(a) = gain * (a - mean) / std.
         "ba2016": LN(W x) + LN(R h) + b, each over all rows, and c is seen
-            through LN on its way out alone (Ba et al. 2016, eq. 20-22)
+            through LN on its way out alone (Ba et al. 2016, eq. 20-22);
         "carried": the same, and the normalised c is also what is carried on
-            (PyTorch's fastrnns benchmark, `LayerNormLSTMCell`)
+            (PyTorch's fastrnns benchmark, `LayerNormLSTMCell`);
         "gatewise": one norm a gate over its part of W x + R h, and c on its way
             out (labml's annotated LSTM, without its second bias)
     gradient: "truncated" is that of Hochreiter and Schmidhuber 1997, appendix A.1:
@@ -203,14 +202,14 @@ def lstm_update(
     c: Tensor,
     spec: LSTMSpec,
     peep: Tensor | None = None,
-    norm_c: Callable[[Tensor], Tensor] | None = None,
+    norm_c=None,
 ):
     """One step of the cell, from gate pre-activations.
 
     pre: [batch, rows, ...]   W x + R h + b, in the order i, f, g, o
     c:   [batch, hidden, ...] the cell state before the step
     peep: [n_peep, hidden, ...] peephole weights, for spec.peep_rows
-    norm_c: the layer norm of the cell state, for a spec with a norm
+    norm_c: the layer norm of the cell state, a function, for a spec with a norm
     Returns the new cell state, the output before projection, and the gates that
     made them.
     Source: Gers, Schmidhuber and Cummins 2000; switches after Greff et al. 2015.
@@ -386,7 +385,7 @@ class LSTMCell(Cell):
     def from_gates(self, state: FGRState) -> Tensor:
         """What the gates of the step before add to each row; 0 for the candidate.
 
-        Returns [batch, rows]. Source: Greff et al. 2015, sec. 3, FGR.
+        Returns [batch, rows]. Source: Greff et al. 2015, variant FGR.
         """
         before = torch.cat([getattr(state, k) for k in self.spec.gate_rows], 1)
         add = F.linear(before, self.G)
