@@ -355,8 +355,9 @@ class LSTMCell(Cell):
     def lift(self, x: Tensor) -> Tensor:
         """The part without state, for any number of steps at once.
 
-        x: [..., input_size]; returns z: [..., rows], which is W x + b, or
-        LN(W x) + b, or with a norm a gate W x alone.
+        x: [..., input_size]
+        Returns z [..., rows]: W x + b, or LN(W x) + b with the norm "ba2016" or
+        "carried", or W x alone where a norm comes later ("gatewise").
         """
         if self.gain_W is None:
             return F.linear(x, self.W, None if self.gain_a is not None else self.b)
