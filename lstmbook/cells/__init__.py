@@ -4,6 +4,7 @@ from .cell import Cell
 from .gru import GRUCell, GRUGates, GRUState
 from .lstm import (
     PRESETS,
+    FGRState,
     LSTMCell,
     LSTMGates,
     LSTMSpec,
@@ -15,6 +16,7 @@ from .rnn import RNNCell, RNNGates, RNNState
 __all__ = [
     "PRESETS",
     "Cell",
+    "FGRState",
     "GRUCell",
     "GRUGates",
     "GRUState",
