@@ -362,3 +362,12 @@ def test_time_is_where_it_is_said_to_be():
         step, state = lb.onnx.run(model, x[:1, t : t + 1], state)
         steps.append(step)
     torch.testing.assert_close(torch.cat(steps, 1), y, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_torch_itself_exports_can_be_read(tmp_path):
+    module = nn.GRU(D, H, 2, bidirectional=True, batch_first=True)
+    x, path = torch.randn(2, 5, D), tmp_path / "torch.onnx"
+    torch.onnx.export(module, (x,), str(path), dynamo=False)
+    layer = lb.onnx.from_onnx(path)
+    torch.testing.assert_close(layer(x)[0], module(x)[0], atol=1e-6, rtol=1e-5)
