@@ -11,6 +11,7 @@ from .lstm import (
     LSTMState,
     lstm_update,
 )
+from .minimal import MGUCell, MGUGates, MGUState
 from .rnn import RNNCell, RNNGates, RNNState
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
     "LSTMGates",
     "LSTMSpec",
     "LSTMState",
+    "MGUCell",
+    "MGUGates",
+    "MGUState",
     "RNNCell",
     "RNNGates",
     "RNNState",

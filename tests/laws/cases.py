@@ -31,6 +31,7 @@ CELLS |= {
     "rnn relu": lambda **k: lb.RNNCell(D, H, "relu", **k),
     "gru after": lambda **k: lb.GRUCell(D, H, "after", **k),
     "gru before": lambda **k: lb.GRUCell(D, H, "before", **k),
+    "mgu": lambda **k: lb.MGUCell(D, H, **k),
 }
 
 

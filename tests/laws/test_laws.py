@@ -99,8 +99,20 @@ def test_a_cell_with_its_bias_dropped_is_not_torchs():
 # -- against the NumPy oracle -------------------------------------------------
 
 
+def mgu_oracle(cell, x):
+    """The minimal gated unit as the oracle's GRU with r = 1 - z = sigma(-a_z)."""
+    result = oracle(cell.as_gru(), x)
+    for name in "WRb":
+        # a_z reaches the loss as z and, with the opposite sign, as r.
+        r, z, n = result[f"gradient {name}"].chunk(3)
+        result[f"gradient {name}"] = torch.cat([z - r, n])
+    return result
+
+
 def oracle(cell, x, reset=None, lengths=None):
     """Outputs, last state and gradients of the same network in NumPy."""
+    if isinstance(cell, lb.MGUCell):
+        return mgu_oracle(cell, x)
     w = {n: p.detach().numpy() for n, p in cell.named_parameters() if "." not in n}
     xs = x.detach().numpy()
     g = torch.Generator().manual_seed(1)
@@ -715,6 +727,25 @@ def test_the_two_gru_forms_differ_otherwise():
             getattr(before, name).copy_(getattr(after, name))
         after.b_n.zero_()
     assert same_run(after, before) > 1e-3
+
+
+def test_the_minimal_gated_unit_is_a_gru_with_tied_gates():
+    mgu = make("mgu", learn_initial_state=True)
+    gru = mgu.as_gru()
+    assert same_run(mgu, gru) < 1e-14
+    _, _, trace = lb.Recurrent(gru)(data(), trace=True)
+    torch.testing.assert_close(trace.gates.r, 1 - trace.gates.z)
+    with torch.no_grad():
+        gru.W[:H] *= -1  # the reset gate the wrong way round
+    assert same_run(mgu, gru) > 1e-3
+
+
+def test_the_minimal_gated_unit_has_two_thirds_of_a_grus_weights():
+    def count(cell):
+        return sum(p.numel() for p in cell.parameters())
+
+    assert count(lb.MGUCell(D, H)) == 2 * (H * D + H * H + H)
+    assert 3 * count(lb.MGUCell(D, H)) == 2 * count(lb.GRUCell(D, H, "before"))
 
 
 # -- directions and stacks ----------------------------------------------------
