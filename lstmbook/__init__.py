@@ -10,6 +10,7 @@ import importlib
 from .cells import (
     PRESETS,
     Cell,
+    ConvLSTMCell,
     GRUCell,
     GRUGates,
     GRUState,
@@ -58,6 +59,7 @@ __all__ = [
     "PRESETS",
     "Bidirectional",
     "Cell",
+    "ConvLSTMCell",
     "GRUCell",
     "GRUGates",
     "GRUState",
