@@ -112,6 +112,10 @@ class Animation:
             optimize=True,
         )
         self.png = out.getvalue()
+        self._about = f"{count} frames of {', '.join(rows)}"
+
+    def __repr__(self):
+        return f"Animation({self._about})"
 
     def _repr_png_(self):
         return self.png

@@ -99,15 +99,16 @@ class ConvLSTMCell(LSTMCell):
 
         x: [..., D, height, width]; returns z: [..., rows, height, width].
         """
-        lead, picture = x.shape[: -self.input_dims], x.shape[1 - self.input_dims :]
+        dims = self.input_dims
+        steps, picture = x.shape[:-dims], x.shape[1 - dims :]
         if self.input_size:
             # Time goes into the batch: one convolution for all steps.
-            z = self._convolve(x.reshape(-1, *x.shape[-self.input_dims :]), self.W)
+            z = self._convolve(x.reshape(-1, *x.shape[-dims:]), self.W)
         else:  # torch has no convolution of nothing
-            z = x.new_zeros(math.prod(lead), len(self.W), *picture)
+            z = x.new_zeros(math.prod(steps), len(self.W), *picture)
         if self.b is not None:
             z = z + self._at_every_place(self.b)
-        return z.reshape(*lead, *z.shape[1:])
+        return z.reshape(*steps, *z.shape[1:])
 
     def step(self, z: Tensor, state: LSTMState, ctx=None):
         """z: [batch, rows, height, width]; returns (LSTMState, LSTMGates)."""

@@ -338,6 +338,7 @@ def test_an_animation_is_a_small_png_that_moves_and_comes_to_rest():
     shown = plotting.Animation(films, still=2, loops=3, scale=4, captions=captions)
     png = shown._repr_png_()
     assert png.startswith(b"\x89PNG") and len(png) < 20_000
+    assert repr(shown) == "Animation(4 frames of truth, ours)"
     picture = Image.open(io.BytesIO(png))
     assert picture.n_frames == 5  # four, and the still in front
     assert picture.info["loop"] == 3 and picture.info["default_image"]
