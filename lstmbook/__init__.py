@@ -10,6 +10,7 @@ import importlib
 from .cells import (
     PRESETS,
     Cell,
+    ConvLSTMCell,
     FGRState,
     GRUCell,
     GRUGates,
@@ -64,6 +65,7 @@ __all__ = [
     "Bidirectional",
     "Cell",
     "FGRState",
+    "ConvLSTMCell",
     "GRUCell",
     "GRUGates",
     "GRUState",

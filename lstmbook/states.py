@@ -13,6 +13,11 @@ def tree_map(function, *states):
     return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
 
 
+def widen(mask: Tensor, like: Tensor) -> Tensor:
+    """The mask with axes of 1 added until it has as many as `like`."""
+    return mask.reshape(*mask.shape, *(1,) * (like.dim() - mask.dim()))
+
+
 def detach(state):
     """The same state, cut off from the graph: truncated back-propagation."""
     return tree_map(Tensor.detach, state)
@@ -23,7 +28,7 @@ def where(mask: Tensor, a, b):
 
     Chooses, where multiplying by the mask would turn an infinity into NaN.
     """
-    return tree_map(lambda u, v: torch.where(mask.unsqueeze(1), u, v), a, b)
+    return tree_map(lambda u, v: torch.where(widen(mask, v), u, v), a, b)
 
 
 def index(state, rows: Tensor):

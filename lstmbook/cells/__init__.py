@@ -1,6 +1,7 @@
 """Recurrent cells: one step of time each."""
 
 from .cell import Cell
+from .conv import ConvLSTMCell
 from .gru import GRUCell, GRUGates, GRUState
 from .lstm import (
     PRESETS,
@@ -17,6 +18,7 @@ from .rnn import RNNCell, RNNGates, RNNState
 __all__ = [
     "PRESETS",
     "Cell",
+    "ConvLSTMCell",
     "FGRState",
     "GRUCell",
     "GRUGates",
