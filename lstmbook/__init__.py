@@ -9,6 +9,12 @@ import importlib
 
 from .cells import (
     PRESETS,
+    AdditiveAttention,
+    AttentionCell,
+    AttentionContext,
+    AttentionGates,
+    AttentionLSTMState,
+    AttentionState,
     Cell,
     GRUCell,
     GRUGates,
@@ -17,9 +23,11 @@ from .cells import (
     LSTMGates,
     LSTMSpec,
     LSTMState,
+    MultiplicativeAttention,
     RNNCell,
     RNNGates,
     RNNState,
+    UniformAttention,
     lstm_update,
 )
 from .recurrent import Bidirectional, Recurrent, Stack, Trace
@@ -56,6 +64,12 @@ _LAZY = {
 
 __all__ = [
     "PRESETS",
+    "AdditiveAttention",
+    "AttentionCell",
+    "AttentionContext",
+    "AttentionGates",
+    "AttentionLSTMState",
+    "AttentionState",
     "Bidirectional",
     "Cell",
     "GRUCell",
@@ -65,12 +79,14 @@ __all__ = [
     "LSTMGates",
     "LSTMSpec",
     "LSTMState",
+    "MultiplicativeAttention",
     "RNNCell",
     "RNNGates",
     "RNNState",
     "Recurrent",
     "Stack",
     "Trace",
+    "UniformAttention",
     "lstm_update",
     *_LAZY,
 ]

@@ -1,5 +1,15 @@
 """Recurrent cells: one step of time each."""
 
+from .attention import (
+    AdditiveAttention,
+    AttentionCell,
+    AttentionContext,
+    AttentionGates,
+    AttentionLSTMState,
+    AttentionState,
+    MultiplicativeAttention,
+    UniformAttention,
+)
 from .cell import Cell
 from .gru import GRUCell, GRUGates, GRUState
 from .lstm import (
@@ -14,6 +24,12 @@ from .rnn import RNNCell, RNNGates, RNNState
 
 __all__ = [
     "PRESETS",
+    "AdditiveAttention",
+    "AttentionCell",
+    "AttentionContext",
+    "AttentionGates",
+    "AttentionLSTMState",
+    "AttentionState",
     "Cell",
     "GRUCell",
     "GRUGates",
@@ -22,8 +38,10 @@ __all__ = [
     "LSTMGates",
     "LSTMSpec",
     "LSTMState",
+    "MultiplicativeAttention",
     "RNNCell",
     "RNNGates",
     "RNNState",
+    "UniformAttention",
     "lstm_update",
 ]
