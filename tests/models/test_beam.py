@@ -165,12 +165,12 @@ def test_alpha_favours_longer_sequences():
     def length(alpha):
         return len(
             beam_search(
-                Table(3, {}), torch.tensor([[0]]), end=END, max_length=6, width=300,
+                Table(3, {}), torch.tensor([[0]]), end=END, max_length=4, width=300,
                 alpha=alpha,
             )[0][0].ids
         )  # fmt: skip
 
-    assert [length(alpha) for alpha in (0, 0.6, 5)] == [0, 0, 6]
+    assert length(0) == length(0.6) == 0 and length(5) >= 3
     penalty = length_penalty(torch.tensor([1.0, 7.0]), 0.5)
     torch.testing.assert_close(penalty, torch.tensor([1.0, 2**0.5]))
 
