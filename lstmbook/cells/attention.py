@@ -166,20 +166,20 @@ class AttentionCell(Cell):
     def step(self, z: Tensor, state, ctx: AttentionContext):
         """Look, then step: z [batch, rows] from `lift`; (state, AttentionGates).
 
-        The output is [s_t; r], the wrapped cell's beside what was read.
+        The output is [s_t; u], the wrapped cell's beside what was read.
         """
-        a, r = self.attend(state.s, ctx)
-        inner, gates = self._inner(z, r, state)
-        return self.State(torch.cat([inner.h, r], 1), *inner), AttentionGates(a, gates)
+        a, u = self.attend(state.s, ctx)
+        inner, gates = self._inner(z, u, state)
+        return self.State(torch.cat([inner.h, u], 1), *inner), AttentionGates(a, gates)
 
     def attend(self, query: Tensor, ctx: AttentionContext) -> tuple[Tensor, Tensor]:
-        """Weights a [batch, memory time] and what they read, [batch, M]."""
+        """Weights a [batch, memory time] and what they read, u [batch, M]."""
         e = self.score(query, ctx.keys)
         # The lowest number and not -inf: a row without a real step, which a GPU
         # does not stop to look for, then reads zeros and not NaN.
         a = e.masked_fill(ctx.pad, torch.finfo(e.dtype).min).softmax(dim=1)
-        read = torch.bmm(a.unsqueeze(1).to(ctx.memory.dtype), ctx.memory)
-        return a, read.squeeze(1).to(query.dtype)
+        u = torch.bmm(a.unsqueeze(1).to(ctx.memory.dtype), ctx.memory)
+        return a, u.squeeze(1).to(query.dtype)
 
     def config(self) -> dict:
         return {"cell": self.cell, "memory_size": self.memory_size}
@@ -195,8 +195,8 @@ class AttentionCell(Cell):
 class AdditiveAttention(AttentionCell):
     """Looks with the state before the step, then takes the step with what it read.
 
-    e_j = v · tanh(W_a s_{t-1} + U_a m_j),  a = softmax(e),  r = Σ_j a_j m_j
-    s_t = cell([x_t; r], s_{t-1}),  output [s_t; r], of width H + M
+    e_j = v · tanh(W_a s_{t-1} + U_a m_j),  α = softmax(e),  u = Σ_j α_j m_j
+    s_t = cell([x_t; u], s_{t-1}),  output [s_t; u], of width H + M
 
     cell: the wrapped cell, input_size = D + M
     memory_size: M
@@ -230,11 +230,11 @@ class AdditiveAttention(AttentionCell):
 class UniformAttention(AttentionCell):
     """Reads the mean of its memory at every step: attention that cannot choose.
 
-    r = mean of the memory's real steps,  s_t = cell([x_t; r], s_{t-1}), output
-    [s_t; r], of width H + M
+    u = mean of the memory's real steps,  s_t = cell([x_t; u], s_{t-1}), output
+    [s_t; u], of width H + M
 
     With a memory of one step this is the decoder with a fixed vector of Cho et al.
-    2014 (eq. 8 and appendix A): the same code, and the same r at every step.
+    2014 (section 2.2): the same code, and the same u at every step.
 
     cell: the wrapped cell, input_size = D + M
     memory_size: M
@@ -253,9 +253,9 @@ class UniformAttention(AttentionCell):
 class MultiplicativeAttention(AttentionCell):
     """Takes the step, then looks with the state after it; the output is fed back.
 
-    s_t = cell([x_t; h_{t-1}], s_{t-1}),  a = softmax(e),  r = Σ_j a_j m_j
+    s_t = cell([x_t; h_{t-1}], s_{t-1}),  α = softmax(e),  u = Σ_j α_j m_j
     e_j = s_t · m_j ("dot"; M = H) or s_t · W_a m_j ("general")
-    h_t = tanh(W_c [r; s_t]), the output, of width H
+    h_t = tanh(W_c [u; s_t]), the output, of width H
 
     cell: the wrapped cell, input_size = D + H (input feeding)
     memory_size: M
@@ -297,8 +297,8 @@ class MultiplicativeAttention(AttentionCell):
     def step(self, z: Tensor, state, ctx: AttentionContext):
         """Step, then look: z [batch, rows] from `lift`; (state, AttentionGates)."""
         inner, gates = self._inner(z, state.h, state)
-        a, r = self.attend(inner.h, ctx)
-        h = torch.tanh(F.linear(torch.cat([r, inner.h], 1), self.W_c)).to(r.dtype)
+        a, u = self.attend(inner.h, ctx)
+        h = torch.tanh(F.linear(torch.cat([u, inner.h], 1), self.W_c)).to(u.dtype)
         return self.State(h, *inner), AttentionGates(a, gates)
 
     def config(self) -> dict:
