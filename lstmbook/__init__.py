@@ -39,6 +39,7 @@ _SUBMODULES = (
     "claims",
     "datasets",
     "diagnostics",
+    "edits",
     "interop",
     "models",
     "notebook",

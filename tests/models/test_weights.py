@@ -7,7 +7,6 @@ import lstmbook as lb
 from lstmbook import weights
 from lstmbook.datasets import cmudict, text
 
-
 SOUNDS = "spelling-to-sound"
 WRITERS = [name for name in weights.RECIPES if name != SOUNDS]
 
