@@ -9,6 +9,12 @@ import importlib
 
 from .cells import (
     PRESETS,
+    AdditiveAttention,
+    AttentionCell,
+    AttentionContext,
+    AttentionGates,
+    AttentionLSTMState,
+    AttentionState,
     Cell,
     ConvLSTMCell,
     FGRState,
@@ -22,9 +28,11 @@ from .cells import (
     MGUCell,
     MGUGates,
     MGUState,
+    MultiplicativeAttention,
     RNNCell,
     RNNGates,
     RNNState,
+    UniformAttention,
     lstm_update,
 )
 from .recurrent import Bidirectional, Recurrent, Stack, Trace
@@ -36,6 +44,7 @@ _SUBMODULES = (
     "claims",
     "datasets",
     "diagnostics",
+    "edits",
     "interop",
     "models",
     "notebook",
@@ -62,6 +71,12 @@ _LAZY = {
 
 __all__ = [
     "PRESETS",
+    "AdditiveAttention",
+    "AttentionCell",
+    "AttentionContext",
+    "AttentionGates",
+    "AttentionLSTMState",
+    "AttentionState",
     "Bidirectional",
     "Cell",
     "FGRState",
@@ -76,12 +91,14 @@ __all__ = [
     "MGUCell",
     "MGUGates",
     "MGUState",
+    "MultiplicativeAttention",
     "RNNCell",
     "RNNGates",
     "RNNState",
     "Recurrent",
     "Stack",
     "Trace",
+    "UniformAttention",
     "lstm_update",
     *_LAZY,
 ]

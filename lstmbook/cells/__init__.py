@@ -1,5 +1,15 @@
 """Recurrent cells: one step of time each."""
 
+from .attention import (
+    AdditiveAttention,
+    AttentionCell,
+    AttentionContext,
+    AttentionGates,
+    AttentionLSTMState,
+    AttentionState,
+    MultiplicativeAttention,
+    UniformAttention,
+)
 from .cell import Cell
 from .conv import ConvLSTMCell
 from .gru import GRUCell, GRUGates, GRUState
@@ -17,6 +27,12 @@ from .rnn import RNNCell, RNNGates, RNNState
 
 __all__ = [
     "PRESETS",
+    "AdditiveAttention",
+    "AttentionCell",
+    "AttentionContext",
+    "AttentionGates",
+    "AttentionLSTMState",
+    "AttentionState",
     "Cell",
     "ConvLSTMCell",
     "FGRState",
@@ -30,8 +46,10 @@ __all__ = [
     "MGUCell",
     "MGUGates",
     "MGUState",
+    "MultiplicativeAttention",
     "RNNCell",
     "RNNGates",
     "RNNState",
+    "UniformAttention",
     "lstm_update",
 ]

@@ -10,6 +10,7 @@ Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
 from . import digits, series, synthetic, text, video
+from . import cmudict, digits, series, synthetic, text
 from .cache import (
     DataError,
     DataUnavailable,
@@ -28,6 +29,7 @@ __all__ = [
     "available",
     "cache_dir",
     "card",
+    "cmudict",
     "digits",
     "fetch",
     "series",
