@@ -47,9 +47,7 @@ def _run_loop(cell, x, state, pad, reset, trace, ctx):
     # One unbind and not z[:, t]: the gradient of every such slice would be as large
     # as the whole of z, and the way back would cost the square of the time.
     z = cell.lift(x).unbind(1)
-    ctx = cell.begin(len(x))
     start = cell.initial_state(len(x), x) if reset is not None else None
-    start = cell.initial_state(len(x)) if reset is not None else None
     states, gates = [], []
     for t, z_t in enumerate(z):
         if reset is not None:

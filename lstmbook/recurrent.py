@@ -20,8 +20,7 @@ from torch.nn import functional as F
 
 from . import backends
 from .cells.cell import Cell
-from .states import detach, index, tree_map, where, widen
-from .states import check_lengths, detach, index, padding, tree_map, where
+from .states import check_lengths, detach, index, padding, tree_map, where, widen
 
 __all__ = [
     "Bidirectional",
@@ -125,13 +124,11 @@ class Recurrent(nn.Module):
     output_size = property(lambda self: self.cell.output_size)
     input_dims = property(lambda self: self.cell.input_dims)
 
-    def forward(self, x, state=None, lengths=None, reset=None, *, trace=False):
-        check_arguments(x, self.input_size, lengths, reset, self.input_dims)
     def forward(
         self, x, state=None, lengths=None, reset=None, *, memory=None,
         memory_lengths=None, trace=False,
     ):  # fmt: skip
-        check_arguments(x, self.cell.input_size, lengths, reset)
+        check_arguments(x, self.input_size, lengths, reset, self.input_dims)
         weights = self.cell.W.dtype
         if x.dtype != weights and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(

@@ -98,9 +98,9 @@ class AttentionCell(Cell):
     def state_sizes(self) -> tuple[int, ...]:
         return (self.output_size, *self.cell.state_sizes())
 
-    def initial_state(self, batch: int):
+    def initial_state(self, batch: int, x: Tensor | None = None):
         """Zeros before the first output, and the wrapped cell's own start."""
-        return self.start(self.cell.initial_state(batch))
+        return self.start(self.cell.initial_state(batch, x))
 
     def start(self, state):
         """The state before the first step that has the wrapped cell's given one."""

@@ -9,8 +9,7 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import digits, series, synthetic, text, video
-from . import cmudict, digits, series, synthetic, text
+from . import cmudict, digits, series, synthetic, text, video
 from .cache import (
     DataError,
     DataUnavailable,
