@@ -17,6 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patheffects import withStroke
 
 from .cell_drawing import PARTS, cell_drawing, two_paths_drawing, unrolled_drawing
+from .film_drawing import Animation, film_strip
 from .palette import COLORS, GREY, MODELS, SERIES, BookFigure, ink, style, tint
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "MODELS",
     "PARTS",
     "SERIES",
+    "Animation",
     "band",
     "bars_with_spread",
     "cell_drawing",
     "colormap",
     "direct_label",
     "figure",
+    "film_strip",
     "gate_traces",
     "heatmap",
     "ink",

@@ -3,7 +3,8 @@
 A layer is any module (x, state, lengths, reset) -> (y, state). It knows about
 time; the cell does not. Always batch first:
 
-    x        [batch, time, features]
+    x        [batch, time, features], or [batch, time, channels, height, width]
+             and [batch, time, channels, places] where the cell reads pictures
     lengths  [batch], real steps of each row, 1 to time; the rest is padding
     reset    [batch, time] bool; True puts the state back before that step
     y        [batch, time, output], zero at the padding
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 
 from . import backends
 from .cells.cell import Cell
-from .states import detach, index, tree_map, where
+from .states import check_lengths, detach, index, padding, tree_map, where, widen
 
 __all__ = [
     "Bidirectional",
@@ -51,46 +52,39 @@ class BidirectionalState(NamedTuple):
     backward: NamedTuple
 
 
-def check_arguments(x, features, lengths=None, reset=None) -> None:
-    """Raise, with the shapes, when the arguments of a layer do not fit."""
-    if x.dim() != 3:
+# What an x is made of, by the number of its axes after time.
+_FEATURES = {1: "features", 2: "channels", 3: "channels"}
+_AXES = {1: "", 2: ", places", 3: ", height, width"}
+
+
+def check_arguments(x, features, lengths=None, reset=None, dims=1) -> None:
+    """Raise, with the shapes, when the arguments of a layer do not fit.
+
+    dims: axes of x after time, `cell.input_dims`
+    """
+    what, axes = _FEATURES[dims], _AXES[dims]
+    if x.dim() != 2 + dims:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}: give [batch, time, features={features}]"
+            f"x has shape {tuple(x.shape)}: give [batch, time, {what}={features}{axes}]"
         )
     if x.shape[2] != features:
         raise ValueError(
-            f"x has {x.shape[2]} features, the cell was built for {features} "
+            f"x has {x.shape[2]} {what}, the cell was built for {features} "
             f"(input_size={features}); x is {tuple(x.shape)}, "
-            "read as [batch, time, features]"
+            f"read as [batch, time, {what}{axes}]"
         )
     B, T = x.shape[:2]
     if B == 0 or T == 0:
         raise ValueError(f"x has shape {tuple(x.shape)}: no rows or no steps")
+    if 0 in x.shape[3:]:
+        raise ValueError(f"x has shape {tuple(x.shape)}: a picture without pixels")
     if lengths is not None:
-        if lengths.shape != (B,) or lengths.is_floating_point():
-            raise ValueError(
-                f"lengths is {lengths.dtype} {tuple(lengths.shape)}: give one "
-                f"integer a row, [{B}], for x {tuple(x.shape)}"
-            )
-        # A look at the values would make a GPU wait, so only on the CPU.
-        if lengths.device.type == "cpu":
-            low, high = int(lengths.min()), int(lengths.max())
-            if low < 1 or high > T:
-                raise ValueError(
-                    f"lengths go from {low} to {high}, "
-                    f"x {tuple(x.shape)} has room for 1 to {T}"
-                )
+        check_lengths(lengths, x, "lengths", "x")
     if reset is not None and (reset.shape != (B, T) or reset.dtype != torch.bool):
         raise ValueError(
             f"reset is {reset.dtype} {tuple(reset.shape)}: give bool [{B}, {T}], "
             f"one flag a step of x {tuple(x.shape)}"
         )
-
-
-def padding(lengths: Tensor, time: int) -> Tensor:
-    """[batch, time] bool: True where a row has ended."""
-    steps = torch.arange(time, device=lengths.device)
-    return steps >= lengths.unsqueeze(1)
 
 
 def flip(x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -112,6 +106,10 @@ class Recurrent(nn.Module):
 
         y, state = layer(x, state=None, lengths=None, reset=None)
         y, state, trace = layer(x, trace=True)
+        y, state = layer(x, memory=memory, memory_lengths=None)   # attention cells
+
+    memory: [batch, memory time, size], or what the cell's `begin` made of it
+    memory_lengths: [batch], real steps of each row of it
     """
 
     def __init__(self, cell: Cell, backend: str = "auto"):
@@ -124,9 +122,13 @@ class Recurrent(nn.Module):
 
     input_size = property(lambda self: self.cell.input_size)
     output_size = property(lambda self: self.cell.output_size)
+    input_dims = property(lambda self: self.cell.input_dims)
 
-    def forward(self, x, state=None, lengths=None, reset=None, *, trace=False):
-        check_arguments(x, self.cell.input_size, lengths, reset)
+    def forward(
+        self, x, state=None, lengths=None, reset=None, *, memory=None,
+        memory_lengths=None, trace=False,
+    ):  # fmt: skip
+        check_arguments(x, self.input_size, lengths, reset, self.input_dims)
         weights = self.cell.W.dtype
         if x.dtype != weights and not torch.is_autocast_enabled(x.device.type):
             raise ValueError(
@@ -135,19 +137,20 @@ class Recurrent(nn.Module):
             )
         B, T = x.shape[:2]
         if state is None:
-            state = self.cell.initial_state(B)
+            state = self.cell.initial_state(B, x)
         else:
-            self.check_state(state, B)
+            self.check_state(state, B, tuple(x.shape[3:]))
             state = self.cell.State(*state)
         chosen = backends.plan(self.cell, x, reset, trace, self.backend)
+        ctx = self.cell.begin(B, memory, memory_lengths)
         pad = None if lengths is None else padding(lengths.to(x.device), T)
         if pad is not None:
             # Whatever stands in the padding, NaN too, must not reach a gradient.
-            x = x.masked_fill(pad.unsqueeze(2), 0)
+            x = x.masked_fill(widen(pad, x), 0)
             lengths = lengths.to(x.device)
-        y, states, last, gates = chosen.run(self.cell, x, state, pad, reset, trace)
+        y, states, last, gates = chosen.run(self.cell, x, state, pad, reset, trace, ctx)
         if pad is not None:
-            y = y.masked_fill(pad.unsqueeze(2), 0)
+            y = y.masked_fill(widen(pad, y), 0)
             if last is None:
                 rows = torch.arange(B, device=x.device)
                 last = tree_map(lambda s: s[rows, lengths - 1], states)
@@ -155,9 +158,12 @@ class Recurrent(nn.Module):
             last = tree_map(lambda s: s[:, -1], states)
         return (y, last, Trace(detach(states), detach(gates))) if trace else (y, last)
 
-    def check_state(self, state, batch: int) -> None:
-        """Raise when a given state does not fit the cell or the batch."""
-        want = [(batch, n) for n in self.cell.state_sizes()]
+    def check_state(self, state, batch: int, picture: tuple[int, ...] = ()) -> None:
+        """Raise when a given state does not fit the cell, the batch or the picture.
+
+        picture: height and width of x, where the cell reads pictures
+        """
+        want = [(batch, n, *picture) for n in self.cell.state_sizes()]
         names = self.cell.State._fields
         if isinstance(state, Tensor) or len(state) != len(want):
             raise ValueError(
@@ -168,7 +174,7 @@ class Recurrent(nn.Module):
             if tuple(s.shape) != w:
                 raise ValueError(
                     f"state.{name} has shape {tuple(s.shape)}, "
-                    f"this cell and batch need {w}"
+                    f"this cell and {'input' if picture else 'batch'} need {w}"
                 )
 
     def explain(self, x, state=None, lengths=None, reset=None, *, trace=False) -> str:
@@ -202,6 +208,8 @@ class Bidirectional(nn.Module):
     output_size = property(
         lambda self: self.forward_layer.output_size + self.backward_layer.output_size
     )
+    # A layer from elsewhere need not say it: vectors are the rule.
+    input_dims = property(lambda self: getattr(self.forward_layer, "input_dims", 1))
 
     def forward(self, x, state=None, lengths=None, reset=None):
         if state is not None:
@@ -209,7 +217,7 @@ class Bidirectional(nn.Module):
                 "a bidirectional layer takes no state: read backward, a chunk would "
                 "need the state of the chunk after it. Feed whole sequences"
             )
-        check_arguments(x, self.input_size, lengths, reset)
+        check_arguments(x, self.input_size, lengths, reset, self.input_dims)
         if lengths is not None:
             lengths = lengths.to(x.device)
         ahead, last = self.forward_layer(x, None, lengths, reset)
@@ -273,6 +281,7 @@ class Stack(nn.Module):
 
     input_size = property(lambda self: self.layers[0].input_size)
     output_size = property(lambda self: self.layers[-1].output_size)
+    input_dims = property(lambda self: getattr(self.layers[0], "input_dims", 1))
 
     def forward(self, x, state=None, lengths=None, reset=None):
         if state is not None and len(state) != len(self.layers):
@@ -293,7 +302,7 @@ class Stack(nn.Module):
         lines = []
         for k, layer in enumerate(self.layers):
             lines.append(f"layer {k}: {layer.explain(x, None, lengths, reset)}")
-            x = x.new_empty(*x.shape[:2], layer.output_size)
+            x = x.new_empty(*x.shape[:2], layer.output_size, *x.shape[3:])
         return "\n".join(lines)
 
     def config(self) -> dict:

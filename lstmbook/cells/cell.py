@@ -21,9 +21,14 @@ class Cell(nn.Module):
     W: [rows, input_size]   from the input
     R: [rows, out]          from the output of the step before
     b: [rows]               one bias; a second one would add nothing to the sum
+
+    A cell of pictures sets two kernels before `__init__`; they are the further axes
+    of W and R, and its input and state have as many axes behind their channels.
     """
 
     State: type
+    input_kernel: tuple[int, ...] = ()
+    state_kernel: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -47,8 +52,8 @@ class Cell(nn.Module):
             hidden_size,
             out,
         )
-        self.W = nn.Parameter(torch.empty(rows, input_size))
-        self.R = nn.Parameter(torch.empty(rows, out))
+        self.W = nn.Parameter(torch.empty(rows, input_size, *self.input_kernel))
+        self.R = nn.Parameter(torch.empty(rows, out, *self.state_kernel))
         self.b = nn.Parameter(torch.empty(rows)) if bias else None
         self.initial = (
             nn.ParameterList(torch.zeros(n) for n in self.state_sizes())
@@ -56,14 +61,22 @@ class Cell(nn.Module):
             else None
         )
 
+    @property
+    def input_dims(self) -> int:
+        """Axes of the input after time: 1, the features, and those of a picture."""
+        return 1 + len(self.input_kernel)
+
     def state_sizes(self) -> tuple[int, ...]:
         """Width of each tensor of the state, in the order of `State`."""
         return (self.hidden_size,)
 
     def reset_parameters(self) -> None:
-        """Weights uniform in ±1/sqrt(hidden_size), as in torch.nn; b 0, gains 1."""
-        bound = 1 / math.sqrt(self.hidden_size)
+        """Weights uniform in ±1/sqrt(hidden_size), as in torch.nn; b 0, gains 1.
+
+        A kernel of n places adds up n times as much: there it is hidden_size * n.
+        """
         for name, weight in self.named_parameters():
+            bound = 1 / math.sqrt(self.hidden_size * math.prod(weight.shape[2:]))
             if name == "b" or name.startswith("b_") or name.startswith("initial"):
                 nn.init.zeros_(weight)
             elif name.startswith("gain"):
@@ -79,18 +92,39 @@ class Cell(nn.Module):
         return F.linear(x, self.W, self.b)
 
     def begin(self, batch: int, memory=None, lengths: Tensor | None = None):
-        """What holds for a whole sequence and not for a step (none here)."""
+        """What holds for a whole sequence and not for a step (none here).
+
+        memory: [batch, memory time, size], what an attention cell looks at, and
+        lengths: [batch], how much of each row of it is real; other cells take none.
+        """
+        if memory is not None or lengths is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes no memory: give x only, or wrap the cell "
+                "in AdditiveAttention or MultiplicativeAttention"
+            )
         return None
 
     def step(self, z: Tensor, state, ctx=None):
         """One step: z [batch, rows] and the state before give (state, gates)."""
         raise NotImplementedError
 
-    def initial_state(self, batch: int):
-        """The state before the first input: zeros, or the learned one."""
-        if self.initial is not None:
-            return self.State(*(s.expand(batch, -1) for s in self.initial))
-        return self.State(*(self.W.new_zeros(batch, n) for n in self.state_sizes()))
+    def initial_state(self, batch: int, x: Tensor | None = None):
+        """The state before the first input: zeros, or the learned one.
+
+        x: the input, or what `lift` made of it. Only a cell of pictures looks at it:
+            the state is as high and wide as x, and a learned one the same all over.
+        """
+        if x is None and self.input_dims > 1:
+            raise ValueError(
+                f"a {type(self).__name__} has a state as large as the picture: "
+                "initial_state(batch, x)"
+            )
+        picture = () if self.input_dims == 1 else x.shape[1 - self.input_dims :]
+        if self.initial is None:
+            zeros = (self.W.new_zeros(batch, n, *picture) for n in self.state_sizes())
+            return self.State(*zeros)
+        learned = (s.reshape(-1, *(1 for _ in picture)) for s in self.initial)
+        return self.State(*(s.expand(batch, -1, *picture) for s in learned))
 
     def library(self) -> tuple[str | None, str]:
         """Name of the torch kernel that computes this cell, or None and why."""

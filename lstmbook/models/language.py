@@ -112,7 +112,7 @@ class LanguageModel(nn.Module):
         Returns the model, in evaluation mode. What happened is in
         `model.training_record`: {"tokens": read, "valid": [(tokens, nats), ...]}.
         """
-        from ..training import KeepBest, Task, cosine, trainer
+        from ..training import fit_and_keep_best
 
         ids = self.encode(text)
         if valid is None:
@@ -128,25 +128,17 @@ class LanguageModel(nn.Module):
         rows = max(1, min(batch_size, len(valid) // (steps + 1)))
         held_out = stream_batches(valid, rows, steps)
         updates = math.ceil((tokens or epochs * len(ids)) / (batch_size * steps))
-        between = math.ceil(updates / checks)
-        updates = math.ceil(updates / between) * between  # the last look is at the end
         if seed is not None:
             torch.manual_seed(seed)
-        task = Task(
-            self, stateful=carry,
-            optimizer=cosine(learning_rate, updates, warmup=min(20, updates // 10)),
-        )  # fmt: skip
         loaders = [DataLoader(b, batch_size=None) for b in (batches, held_out)]
-        best = KeepBest(patience)
-        trainer(
-            max_steps=updates, progress=progress, check_val_every_n_epoch=None,
-            val_check_interval=between,
-            callbacks=[best, *options.pop("callbacks", ())], **options,
-        ).fit(task, *loaders)  # fmt: skip
+        made, history = fit_and_keep_best(
+            self, *loaders, updates, learning_rate=learning_rate, stateful=carry,
+            checks=checks, patience=patience, progress=progress, **options,
+        )  # fmt: skip
         per_update = batch_size * steps  # the end of an epoch counts as a whole one
         self.training_record = {
-            "tokens": task.global_step * per_update,
-            "valid": [(step * per_update, nats) for step, nats in best.history],
+            "tokens": made * per_update,
+            "valid": [(step * per_update, nats) for step, nats in history],
         }
         return self.eval()
 

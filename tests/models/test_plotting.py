@@ -297,3 +297,64 @@ import lstmbook.plotting
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# --- films -------------------------------------------------------------------------
+
+
+def film(frames=4, height=3, width=5):
+    return torch.rand(
+        frames, height, width, generator=torch.Generator().manual_seed(frames)
+    )
+
+
+def test_a_film_strip_shows_every_frame_and_leaves_out_the_empty():
+    shown, hidden = film(), film()
+    hidden[:2] = float("nan")
+    axes = plotting.film_strip({"truth": shown, "ours": hidden}, "Title", seen=2)
+    assert axes.shape == (2, 4)
+    for t in range(4):
+        np.testing.assert_allclose(axes[0, t].images[0].get_array(), shown[t])
+    borders = [ax.spines["left"].get_visible() for ax in axes[1]]
+    assert borders == [False, False, True, True]
+    assert [ax.get_title(loc="center") for ax in axes[0]] == list("1234")
+    fig = axes[0, 0].figure
+    fig.canvas.draw()
+    places = [ax.get_position().x0 for ax in axes[0]]
+    apart = np.diff(places)
+    assert apart[1] > 1.1 * apart[0] and apart[0] == pytest.approx(apart[2], rel=0.05)
+
+
+def test_a_film_strip_refuses_films_of_unequal_length():
+    with pytest.raises(ValueError, match=r"\[3, 4\] frames"):
+        plotting.film_strip({"a": film(3), "b": film(4)})
+    with pytest.raises(ValueError, match=r"\(3, 5\).*height"):
+        plotting.film_strip({"a": film()[0]})
+
+
+def test_an_animation_is_a_small_png_that_moves_and_comes_to_rest():
+    films = {"truth": film(4, 24, 24), "ours": film(4, 24, 24)}
+    captions = [f"frame {t}" for t in range(4)]
+    shown = plotting.Animation(films, still=2, loops=3, scale=4, captions=captions)
+    png = shown._repr_png_()
+    assert png.startswith(b"\x89PNG") and len(png) < 20_000
+    assert repr(shown) == "Animation(4 frames of truth, ours)"
+    picture = Image.open(io.BytesIO(png))
+    assert picture.n_frames == 5  # four, and the still in front
+    assert picture.info["loop"] == 3 and picture.info["default_image"]
+    frames = []
+    for k in range(5):
+        picture.seek(k)
+        frames.append(np.asarray(picture.convert("L")))
+    np.testing.assert_array_equal(frames[0], frames[3])
+    assert (frames[1] != frames[2]).any()
+    # One pixel of the film, where the first film begins, below the names.
+    grey = 255 * (1 - films["truth"][0, 0, 0].item())
+    assert frames[1][26, 14] == pytest.approx(grey, abs=1.5)
+
+
+def test_an_animation_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="one shape"):
+        plotting.Animation({"a": film(3), "b": film(4)})
+    with pytest.raises(ValueError, match=r"still=9.*4 frames"):
+        plotting.Animation({"a": film(4)}, still=9)
