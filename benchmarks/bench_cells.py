@@ -1,4 +1,8 @@
-"""Every preset and backend beside nn.LSTM: forward and backward, one process.
+"""Every preset and cell beside nn.LSTM: forward and backward, one process.
+
+Each cell runs on the fastest backend that has it, and those in EVERY_BACKEND on all
+of theirs, to show what a backend costs in time and in memory. On a GPU, where there
+is one, else on the CPU.
 
 python benchmarks/bench_cells.py [results.jsonl]
 """
@@ -8,8 +12,40 @@ from measure import interleaved, peak_bytes, ratios, report
 from torch import nn
 
 import lstmbook as lb
+from lstmbook import backends
 
 SIZES = [(64, 100, 128, 256), (20, 35, 200, 200)]  # batch, time, in, hidden
+
+# A new cell is one more line here: a name, and how to build it from (D, H).
+CELLS = {
+    name: lambda D, H, name=name: lb.LSTMCell(D, H, name)
+    for name in lb.PRESETS
+    if name != "np"  # the same spec as lstm
+}
+CELLS |= {
+    "carried norm": lambda D, H: lb.LSTMCell(D, H, lb.LSTMSpec(norm="carried")),
+    "gatewise norm": lambda D, H: lb.LSTMCell(D, H, lb.LSTMSpec(norm="gatewise")),
+    "gru": lb.GRUCell,
+    "gru before": lambda D, H: lb.GRUCell(D, H, "before"),
+    "rnn": lb.RNNCell,
+}
+EVERY_BACKEND = ("lstm", "odyssey", "lnlstm", "gru")
+RAGGED = ("lstm", "odyssey")
+
+
+class PythonLoop(nn.Module):
+    """nn.LSTMCell step by step, as one writes it at first."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.cell = nn.LSTMCell(input_size, hidden_size)
+
+    def forward(self, x):
+        state, y = None, []
+        for t in range(x.shape[1]):
+            state = self.cell(x[:, t], state)
+            y.append(state[0])
+        return torch.stack(y, 1), state
 
 
 def training_step(layer, x, **kw):
@@ -23,38 +59,38 @@ def training_step(layer, x, **kw):
     return call
 
 
+def layers_of(name, D, H, x):
+    """The cell as a layer on the backends to be measured, by row name."""
+    cell = CELLS[name](D, H)
+    able = [b for b in backends._FASTEST_FIRST if not b.refuses(cell, x, None, False)]
+    if name not in EVERY_BACKEND:
+        able = able[:1]
+    return {f"{name}, {b.name}": lb.Recurrent(cell, b.name) for b in able}
+
+
+def calls_of(B, T, D, H, device):
+    """{row name: one training step}."""
+    x = torch.randn(B, T, D, device=device, requires_grad=True)
+    lengths = torch.randint(T // 4, T + 1, (B,))
+    layers = {
+        "nn.LSTM": nn.LSTM(D, H, batch_first=True),
+        "nn.GRU": nn.GRU(D, H, batch_first=True),
+        "nn.LSTMCell in a loop": PythonLoop(D, H),
+    }
+    for name in CELLS:
+        layers |= layers_of(name, D, H, x)
+    calls = {k: training_step(layer.to(device), x) for k, layer in layers.items()}
+    for name in RAGGED:
+        row, layer = next(iter(layers_of(name, D, H, x).items()))
+        calls[f"{row}, ragged"] = training_step(layer.to(device), x, lengths=lengths)
+    return calls
+
+
 def main():
-    device = lb.device()
     for B, T, D, H in SIZES:
         lb.seed_everything(0)
-        x = torch.randn(B, T, D, device=device, requires_grad=True)
-        lengths = torch.randint(T // 4, T + 1, (B,))
-        layers = {
-            "nn.LSTM": nn.LSTM(D, H, batch_first=True),
-            "nn.GRU": nn.GRU(D, H, batch_first=True),
-            "lstm, library": lb.Recurrent(lb.LSTMCell(D, H), "library"),
-            "gru, library": lb.Recurrent(lb.GRUCell(D, H), "library"),
-        }
-        layers |= {
-            f"{name}, fused": lb.Recurrent(lb.LSTMCell(D, H, name), "fused")
-            for name in lb.PRESETS
-            if name != "np"  # the same spec as lstm
-        }
-        layers |= {
-            f"{name}, loop": lb.Recurrent(lb.LSTMCell(D, H, name), "loop")
-            for name in ("lstm", "odyssey")
-        }
-        layers["gru before, loop"] = lb.Recurrent(lb.GRUCell(D, H, "before"), "loop")
-        calls = {
-            name: training_step(layer.to(device), x) for name, layer in layers.items()
-        }
-        calls["lstm, library, ragged"] = training_step(
-            layers["lstm, library"], x, lengths=lengths
-        )
-        calls["odyssey, fused, ragged"] = training_step(
-            layers["odyssey, fused"], x, lengths=lengths
-        )
-        took = ratios(interleaved(calls), "nn.LSTM")
+        calls = calls_of(B, T, D, H, lb.device())
+        took = ratios(interleaved(calls, rounds=7, warm_up=2), "nn.LSTM")
         base = peak_bytes(calls["nn.LSTM"])
         rows = [
             {

@@ -2,7 +2,7 @@
 
 loop     one `step` after another in Python: any cell, every trace, any derivative
 library  torch's kernels (oneDNN, cuDNN): the fastest, for what they can express
-fused    back-propagation through time by hand (`fused.py`): every LSTM spec
+fused    back-propagation through time by hand (`fused.py`): nearly every LSTM spec
 
 All give the same numbers; a fast one exists only beside the slow one it is
 tested against. `PackedSequence` is never used: right padding and a gather give
@@ -118,6 +118,13 @@ def _run_library(cell, x, state, pad, reset, trace):
 def _fused_refuses(cell, x, reset, trace):
     if type(cell) is not LSTMCell:
         return f"the fused backend is written for LSTMCell, not {type(cell).__name__}"
+    spec = cell.spec
+    if spec.gate_recurrence:
+        return "the fused backend has no full gate recurrence"
+    if spec.norm not in ("none", "ba2016"):
+        return f"the fused backend has the norm of Ba et al. 2016, not {spec.norm!r}"
+    if spec.gradient != "full":
+        return "the fused backend computes the full gradient, not the truncated one"
     return None
 
 
@@ -127,8 +134,9 @@ def _run_fused(cell, x, state, pad, reset, trace):
     x = x.to(cell.W.dtype)
     start = cell.initial_state(len(x)) if reset is not None else (None, None)
     with _precision_of_weights(x):
-        y, c, rows, _ = lstm_forward(
+        y, c, rows, *_ = lstm_forward(
             x.transpose(0, 1).contiguous(), cell.W, cell.R, cell.b, cell.p, cell.P,
+            cell.gain_W, cell.gain_R, cell.gain_c, cell.b_c,
             state.h, state.c,
             None if reset is None else reset.t().contiguous(), *start,
             spec_key(cell.spec),

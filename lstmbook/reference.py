@@ -190,11 +190,14 @@ def lstm_forward(
     output_activation="tanh",
     peepholes=False,
     projection=None,
+    gate_recurrence=False,
+    norm="none",
+    gradient="full",
     initial=None,
     reset=None,
     lengths=None,
 ):
-    """The LSTM with every gate flag.
+    """The LSTM with every flag.
 
     i = sigma(W_i x + R_i h_{t-1} + p_i * c_{t-1} + b_i)
     f = sigma(W_f x + R_f h_{t-1} + p_f * c_{t-1} + b_f)    or 1, or 1 - i
@@ -204,32 +207,47 @@ def lstm_forward(
     m_t = o * act_out(c_t)
     h_t = P m_t with a projection, else m_t
 
+    Full gate recurrence adds G [i; f; o]_{t-1} to the gates' arguments.
+    With LN(a) = (a - mean a) / sqrt(var a + EPS) over the last axis, a norm
+    puts
+
+    ba2016    gain_W LN(W x) + gain_R LN(R h) for W x + R h, LN over all rows,
+              and m_t = o * act_out(gain_c LN(c_t) + b_c)
+    carried   the same two, and c_t = gain_c LN(f * c_{t-1} + i * g) + b_c
+    gatewise  gain_a LN(W x + R h + G..) gate by gate, and m_t as ba2016
+
     x        [B, T, D]
-    state    (h0 [B, out], c0 [B, H]), or None for the initial state
+    state    (h0 [B, out], c0 [B, H]), or None for the initial state; with
+             gate recurrence (h0, c0, i0, f0, o0), the gates [B, H]
     weights  dict of W [rows, D], R [rows, out], b [rows], and where the
-             flags ask for them p [n_peep, H] and P [projection, H]. Rows
-             come in the order i f g o, peepholes in the order i f o; a gate
-             that is absent (input_gate=False, forget_gate="one" or
-             "coupled", output_gate=False) is 1 (coupled: 1 - i) and owns
-             no rows and no peephole.
+             flags ask for them p [n_peep, H], P [projection, H], G [n H, n H]
+             for n learned gates, gain_W, gain_R, gain_a [rows], gain_c and
+             b_c [H]. Rows come in the order i f g o, peepholes and G in the
+             order i f o; a gate that is absent (input_gate=False,
+             forget_gate="one" or "coupled", output_gate=False) is 1
+             (coupled: 1 - i) and owns no rows and no peephole.
     flags    as the fields of LSTMSpec; activations are keys of ACTIVATIONS
-    initial  (h [B, out] or [out], c [B, H] or [H]); zeros when None
+    initial  a state whose parts may lack the batch axis; zeros when None
     reset    [B, T] bool: before step t the state becomes the initial state
     lengths  [B] int in 1..T: beyond its length a row's output is zero, and
              its final state is the one at length - 1
 
-    Returns y [B, T, out], (h_T [B, out], c_T [B, H]) and a cache, which
-    holds i f g o c m [B, T, H] and h [B, T, out] of all steps; what it
+    Returns y [B, T, out], the last state (h_T [B, out], c_T [B, H], ...) and
+    a cache, which holds i f g o c m [B, T, H] and h [B, T, out] of all steps; what it
     holds beyond a row's length has no meaning.
     Source: Hochreiter and Schmidhuber 1997 (forget_gate="one", the scaled
     logistic activations); Gers et al. 2000 (forget gate); Gers et al. 2002
     (peepholes); Sak et al. 2014 (projection); Greff et al. 2015
-    (these equations as "vanilla LSTM", and the flags as its variants).
+    (these equations as "vanilla LSTM", and the flags as its variants, gate
+    recurrence among them); Ba et al. 2016, eq. 20-22 (norm).
     """
+    if gradient not in ("full", "truncated"):
+        raise ValueError(f"gradient is {gradient!r}: full or truncated")
     rows, peeps = _rows(input_gate, forget_gate, output_gate)
     act_in, _ = _activation(input_activation)
     act_out, _ = _activation(output_activation)
-    w, H, out = _lstm_weights(weights, rows, peeps, peepholes, projection)
+    flags = peepholes, projection, gate_recurrence, norm
+    w, H, out = _lstm_weights(weights, rows, peeps, *flags)
     peep = dict.fromkeys("ifo", 0.0)
     if peepholes:
         peep |= dict(zip(peeps, w["p"], strict=True))
@@ -242,104 +260,180 @@ def lstm_forward(
     inside = np.arange(T) < lengths[:, None]  # [B, T], False at padding
     x = np.where(inside[..., None], x, 0.0)
 
-    h_init, c_init = _initial(initial, B, out, H)
-    h, c = (h_init, c_init) if state is None else state
-    h, c = _array("h0", h, B=B, out=out), _array("c0", c, B=B, H=H)
+    sizes = dict(zip("hcifo", (out, H, H, H, H), strict=True))
+    if not gate_recurrence:
+        sizes = {k: sizes[k] for k in "hc"}
+    init = _state("initial ", initial, B, sizes, zeros=True)
+    now = init if state is None else _state("", state, B, sizes)
 
-    z = x @ w["W"].T + w["b"]
+    z = x @ w["W"].T
+    if "gain_W" in w:
+        z, x_scale = _standard(z)
+        z_hat, z = z, w["gain_W"] * z
+    z = z if norm == "gatewise" else z + w["b"]
     one = np.ones([B, H])
     steps = []
     for t in range(T):
         put_back = reset[:, t, None]
-        h_prev = np.where(put_back, h_init, h)
-        c_prev = np.where(put_back, c_init, c)
-        a = _by_gate(z[:, t] + h_prev @ w["R"].T, rows)
+        prev = {k: np.where(put_back, init[k], now[k]) for k in sizes}
+        c_prev = prev["c"]
+        kept = {f"{k}_prev": v for k, v in prev.items()}
+
+        a = prev["h"] @ w["R"].T
+        if "gain_R" in w:
+            kept["a_hat"], kept["a_scale"] = _standard(a)
+            a = w["gain_R"] * kept["a_hat"]
+        a = _by_gate(z[:, t] + a, rows)
+        if gate_recurrence:
+            gates = np.concatenate([prev[k] for k in peeps], axis=1)
+            for k, add in _by_gate(gates @ w["G"].T, peeps).items():
+                a[k] = a[k] + add
+        if norm == "gatewise":
+            normed = {k: _standard(v) for k, v in a.items()}
+            kept["a_hat"] = np.concatenate([normed[k][0] for k in rows], axis=1)
+            kept["a_scale"] = np.concatenate([normed[k][1] for k in rows], axis=1)
+            a = _by_gate(w["gain_a"] * kept["a_hat"] + w["b"], rows)
 
         i = logistic(a["i"] + peep["i"] * c_prev) if "i" in a else one
         f = logistic(a["f"] + peep["f"] * c_prev) if "f" in a else one
         if forget_gate == "coupled":
             f = 1 - i
         g = act_in(a["g"])
-        c = f * c_prev + i * g
+        c = shown = f * c_prev + i * g
+        if norm != "none":
+            kept["c_hat"], kept["c_scale"] = _standard(c)
+            shown = w["gain_c"] * kept["c_hat"] + w["b_c"]
+            c = shown if norm == "carried" else c
         o = logistic(a["o"] + peep["o"] * c) if "o" in a else one
-        m = o * act_out(c)
+        m = o * act_out(shown)
         h = m @ w["P"].T if "P" in w else m
-        steps.append((i, f, g, o, c, m, h, h_prev, c_prev))
+        now = {"h": h, "c": c, "i": i, "f": f, "o": o}
+        steps.append(now | {"g": g, "m": m, "shown": shown} | kept)
 
-    names = ("i", "f", "g", "o", "c", "m", "h", "h_prev", "c_prev")
-    steps = (np.stack(step, axis=1) for step in zip(*steps, strict=True))
-    cache = dict(zip(names, steps, strict=True))
+    cache = {k: np.stack([step[k] for step in steps], axis=1) for k in steps[0]}
+    if "gain_W" in w:
+        cache |= {"z_hat": z_hat, "z_scale": x_scale}
     cache |= {"x": x, "weights": w, "rows": rows, "peeps": peeps, "peep": peep}
     cache |= {"inside": inside, "lengths": lengths, "reset": reset}
     cache |= {"coupled": forget_gate == "coupled", "began": state is None}
     cache |= {"activations": (input_activation, output_activation)}
+    cache |= {"sizes": sizes, "norm": norm, "truncated": gradient == "truncated"}
     y = np.where(inside[..., None], cache["h"], 0.0)
     last = np.arange(B), lengths - 1
-    return y, (cache["h"][last], cache["c"][last]), cache
+    return y, tuple(cache[k][last] for k in sizes), cache
 
 
-def lstm_backward(dy, cache, dh_T=None, dc_T=None):
-    """Back-propagation through time for `lstm_forward`, full gradient.
+def lstm_backward(dy, cache, dh_T=None, dc_T=None, dgates_T=None):
+    """Back-propagation through time for `lstm_forward`.
 
     dy [B, T, out] is the gradient of the loss at y, dh_T [B, out] and dc_T
-    [B, H] at the final state; what dy says at padding is ignored.
+    [B, H] at the final state, and with gate recurrence dgates_T (i, f, o, each
+    [B, H]); what dy says at padding is ignored. With gradient="truncated" an
+    error that has reached the argument of a gate or of the candidate changes
+    weights, passes on to x, and to nothing of the step before.
     Returns a dict of gradients in the shapes of what they belong to:
-    x, h0, c0, W, R, b, p and P where there are any; h_init [B, out] and
-    c_init [B, H] for the initial state (what resets send there, and h0 and
-    c0 too if the sequence began there; sum over the batch if it is shared);
+    x, every weight, and h0, c0 (and i0, f0, o0); h_init [B, out] and
+    c_init [B, H] (...) for the initial state (what resets send there, and h0
+    and c0 too if the sequence began there; sum over the batch if it is shared);
     and for study h [B, T, out] and c [B, T, H], the whole gradient at every
     h_t and c_t, and delta [B, T, rows] at the pre-activations.
-    Source: Werbos 1990; Greff et al. 2015 ("Backpropagation through time").
+    Source: Werbos 1990; Greff et al. 2015 ("Backpropagation through time");
+    Hochreiter and Schmidhuber 1997, appendix A.1 (truncated).
     """
-    w, rows, peep = cache["weights"], cache["rows"], cache["peep"]
+    w, rows, peeps, sizes = (cache[k] for k in ("weights", "rows", "peeps", "sizes"))
+    norm, full = cache["norm"], not cache["truncated"]
+    # What flows back through a peephole; the forward pass used them all.
+    peep = cache["peep"] if full else dict.fromkeys("ifo", 0.0)
     _, slope_in = _activation(cache["activations"][0])
     act_out, slope_out = _activation(cache["activations"][1])
     B, T, out = cache["h"].shape
-    H = cache["c"].shape[-1]
     dy = _array("dy", dy, B=B, T=T, out=out)
     dy = np.where(cache["inside"][..., None], dy, 0.0)
-    dh_T = np.zeros([B, out]) if dh_T is None else _array("dh_T", dh_T, B=B, out=out)
-    dc_T = np.zeros([B, H]) if dc_T is None else _array("dc_T", dc_T, B=B, H=H)
+    ends = (dh_T, dc_T, *(dgates_T or (None,) * 3))
+    ends = {k: e for k, e in zip("hcifo", ends, strict=True) if e is not None}
+    end = {k: np.zeros([B, n]) for k, n in sizes.items()}
+    for k, e in ends.items():
+        end[k] = _array(f"d{k}_T", e, B=B, size=sizes.get(k, 0))
 
-    dh, dc = np.zeros([B, out]), np.zeros([B, H])
-    dh_init, dc_init = np.zeros([B, out]), np.zeros([B, H])
-    delta = np.empty([B, T, len(rows) * H])
-    total_h, total_c = np.empty([B, T, out]), np.empty([B, T, H])
+    back = {k: np.zeros([B, n]) for k, n in sizes.items()}
+    d_init = {k: np.zeros([B, n]) for k, n in sizes.items()}
+    delta = np.empty([B, T, w["W"].shape[0]])
+    # Gradients at R h, at W x, and at the normalised c before gain and bias.
+    d_Rh, d_Wx = np.empty_like(delta), np.empty_like(delta)
+    d_G = np.empty([B, T, len(peeps) * cache["c"].shape[-1]])
+    total_h, total_c = np.empty_like(cache["h"]), np.empty_like(cache["c"])
+    d_shown = np.empty_like(total_c)
     for t in reversed(range(T)):
-        i, f, g, o, c, c_prev = (cache[k][:, t] for k in _STEP)
-        ends = (cache["lengths"] - 1 == t)[:, None]
-        dh = dh + dy[:, t] + ends * dh_T
-        dc = dc + ends * dc_T
+        i, f, g, o, c_prev = (cache[k][:, t] for k in ("i", "f", "g", "o", "c_prev"))
+        at_end = (cache["lengths"] - 1 == t)[:, None]
+        back = {k: v + at_end * end[k] for k, v in back.items()}
+        dh = total_h[:, t] = back["h"] + dy[:, t]
 
         dm = dh @ w["P"] if "P" in w else dh
-        s = act_out(c)
+        s = act_out(cache["shown"][:, t])
         # sigma' = i (1 - i), which is zero for a gate that is constantly 1.
-        d = {"o": dm * s * o * (1 - o)}
-        dc = dc + dm * o * slope_out(s) + d["o"] * peep["o"]
-        total_h[:, t], total_c[:, t] = dh, dc
+        d = {"o": (dm * s + back.get("o", 0.0)) * o * (1 - o)}
+        d_shown[:, t] = dm * o * slope_out(s)
+        into_c = back["c"] + d["o"] * peep["o"]
+        if norm == "carried":
+            total_c[:, t] = d_shown[:, t] = d_shown[:, t] + into_c
+            dc = _standard_back(w["gain_c"] * d_shown[:, t], cache, "c", t)
+        elif norm == "none":
+            dc = total_c[:, t] = d_shown[:, t] + into_c
+        else:
+            through = _standard_back(w["gain_c"] * d_shown[:, t], cache, "c", t)
+            dc = total_c[:, t] = through + into_c
+        di = dc * g + back.get("i", 0.0)
+        df = dc * c_prev + back.get("f", 0.0)
+        if cache["coupled"]:
+            di = di - df
         d["g"] = dc * i * slope_in(g)
-        d["f"] = dc * c_prev * f * (1 - f)
-        d["i"] = dc * (g - c_prev if cache["coupled"] else g) * i * (1 - i)
+        d["f"] = df * f * (1 - f) * (not cache["coupled"])
+        d["i"] = di * i * (1 - i)
         delta[:, t] = np.concatenate([d[k] for k in rows], axis=1)
 
-        dh = delta[:, t] @ w["R"]
-        dc = dc * f + d["i"] * peep["i"] + d["f"] * peep["f"]
+        d_Rh[:, t] = d_Wx[:, t] = delta[:, t]
+        if norm == "gatewise":
+            scaled = w["gain_a"] * delta[:, t]
+            d_Rh[:, t] = d_Wx[:, t] = _standard_back(scaled, cache, "a", t, len(rows))
+        elif norm != "none":
+            d_Rh[:, t] = _standard_back(w["gain_R"] * delta[:, t], cache, "a", t)
+        a = _by_gate(d_Wx[:, t], rows)
+        d_G[:, t] = np.concatenate([a[k] for k in peeps] or [d_G[:, t]], axis=1)
+        back = {"c": dc * f + d["i"] * peep["i"] + d["f"] * peep["f"]}
+        back["h"] = full * d_Rh[:, t] @ w["R"]
+        if "G" in w:
+            back |= dict.fromkeys("ifo", np.zeros_like(dc))
+            back |= _by_gate(full * d_G[:, t] @ w["G"], peeps)
         put_back = cache["reset"][:, t, None]
-        dh_init, dc_init = dh_init + put_back * dh, dc_init + put_back * dc
-        dh, dc = np.where(put_back, 0.0, dh), np.where(put_back, 0.0, dc)
+        d_init = {k: v + put_back * back[k] for k, v in d_init.items()}
+        back = {k: np.where(put_back, 0.0, v) for k, v in back.items()}
 
     if cache["began"]:
-        dh_init, dc_init = dh_init + dh, dc_init + dc
-    grads = {"x": delta @ w["W"], "h0": dh, "c0": dc}
-    grads |= {"h_init": dh_init, "c_init": dc_init}
-    grads["W"] = _outer(delta, cache["x"])
-    grads["R"] = _outer(delta, cache["h_prev"])
+        d_init = {k: v + back[k] for k, v in d_init.items()}
+    grads = {f"{k}0": v for k, v in back.items()}
+    grads |= {f"{k}_init": v for k, v in d_init.items()}
+    if "gain_W" in w:
+        d_Wx = _standard_back(w["gain_W"] * delta, cache, "z")
+        grads["gain_W"] = (delta * cache["z_hat"]).sum((0, 1))
+    for name in ("gain_R", "gain_a"):
+        if name in w:
+            grads[name] = (delta * cache["a_hat"]).sum((0, 1))
+    if norm != "none":
+        grads["gain_c"] = (d_shown * cache["c_hat"]).sum((0, 1))
+        grads["b_c"] = d_shown.sum((0, 1))
+    grads["x"] = d_Wx @ w["W"]
+    grads["W"] = _outer(d_Wx, cache["x"])
+    grads["R"] = _outer(d_Rh, cache["h_prev"])
     grads["b"] = delta.sum((0, 1))
+    if "G" in w:
+        before = np.concatenate([cache[f"{k}_prev"] for k in peeps], axis=2)
+        grads["G"] = _outer(d_G, before)
     if "p" in w:
         d = _by_gate(delta, rows)
         seen = {"i": cache["c_prev"], "f": cache["c_prev"], "o": cache["c"]}
         grads["p"] = np.zeros_like(w["p"])
-        for row, k in enumerate(cache["peeps"]):
+        for row, k in enumerate(peeps):
             grads["p"][row] = (d[k] * seen[k]).sum((0, 1))
     if "P" in w:
         grads["P"] = _outer(total_h, cache["m"])
@@ -352,10 +446,16 @@ def lstm_jacobian(cache, t):
     cache is that of `lstm_forward`. Returns [B, out+H, out+H], h before c.
     The lower right block is diag(f_t), plus peephole terms: the path of the
     constant error carousel. At a reset it is the Jacobian at the initial
-    state.
+    state. With gradient="truncated" it is what is left of the Jacobian: the
+    columns of h are zero. Not for gate recurrence or a norm.
     """
     by_a, by_c = _lstm_partials(cache, t)
-    return np.concatenate([by_a @ cache["weights"]["R"], by_c], axis=2)
+    return _jacobian(cache, by_a, by_c)
+
+
+def _jacobian(cache, by_a, by_c):
+    by_h = (not cache["truncated"]) * by_a @ cache["weights"]["R"]
+    return np.concatenate([by_h, by_c], axis=2)
 
 
 _STEP = ("i", "f", "g", "o", "c", "c_prev")
@@ -363,7 +463,13 @@ _STEP = ("i", "f", "g", "o", "c", "c_prev")
 
 def _lstm_partials(cache, t):
     """d(h_t, c_t) by a_t = W x + R h + b [B, out+H, rows], by c_{t-1} [.., H]."""
-    w, rows, peep = cache["weights"], cache["rows"], cache["peep"]
+    if "G" in cache["weights"] or cache["norm"] != "none":
+        raise ValueError(
+            "the Jacobian is written for (h, c) without gate recurrence and norm: "
+            "take gate_recurrence=False, norm='none', or lstm_backward"
+        )
+    w, rows = cache["weights"], cache["rows"]
+    peep = dict.fromkeys("ifo", 0.0) if cache["truncated"] else cache["peep"]
     _, slope_in = _activation(cache["activations"][0])
     act_out, slope_out = _activation(cache["activations"][1])
     i, f, g, o, c, c_prev = (cache[k][:, t] for k in _STEP)
@@ -395,12 +501,14 @@ def _lstm_partials(cache, t):
 def rtrl_lstm(x, state, weights, dLdh, **flags):
     """Gradients of the LSTM by real-time recurrent learning.
 
-    As `rtrl`, for the state s = (h, c) and any flags of `lstm_forward`
-    (no resets, no lengths): S_t = J_t S_{t-1} + (what theta does in step t),
-    with J_t of `lstm_jacobian`. dLdh [B, T, out].
+    As `rtrl`, for the state s = (h, c) and any flags of `lstm_forward` but
+    gate recurrence and norm (no resets, no lengths):
+    S_t = J_t S_{t-1} + (what theta does in step t), with J_t of
+    `lstm_jacobian`. dLdh [B, T, out].
     Returns a dict with W, R, b, p, P (those there are), equal to those of
-    `lstm_backward`. The 1997 algorithm keeps only the blocks of S that run
-    along a cell's own c; here is all of it.
+    `lstm_backward`. With gradient="truncated" this is the 1997 algorithm in
+    what it computes: S then runs along each cell's own c alone, and the
+    original keeps only those numbers; here is all of it.
     Source: Williams and Zipser 1989; Hochreiter and Schmidhuber 1997.
     """
     w = {k: np.asarray(v, np.float64) for k, v in weights.items() if v is not None}
@@ -413,7 +521,7 @@ def rtrl_lstm(x, state, weights, dLdh, **flags):
         x_t = x[:, t : t + 1]
         _, state, cache = lstm_forward(x_t, state, weights, **flags)
         A, C = _lstm_partials(cache, 0)
-        J = np.concatenate([A @ w["R"], C], axis=2)
+        J = _jacobian(cache, A, C)
         direct = {"W": A[..., None] * x_t[:, :, None], "b": A}
         direct["R"] = A[..., None] * cache["h_prev"][:, :, None]
         if "p" in w:
@@ -530,6 +638,33 @@ def _outer(delta, u):
     return delta.reshape(-1, delta.shape[-1]).T @ u.reshape(-1, u.shape[-1])
 
 
+# What a layer norm adds to the variance before its root.
+EPS = 1e-5
+
+
+def _standard(a):
+    """(a - mean) / sqrt(var + EPS) over the last axis, and the 1/sqrt [.., 1]."""
+    a = a - a.mean(-1, keepdims=True)
+    scale = 1 / np.sqrt((a**2).mean(-1, keepdims=True) + EPS)
+    return a * scale, scale
+
+
+def _standard_back(d, cache, name, t=None, groups=1):
+    """The gradient before `_standard` from that after it, [.., n] in groups.
+
+    dL/da = scale (d - mean d - hat mean(d hat)): what is left of d without its
+    parts along 1 and along hat, which a norm takes no notice of.
+    """
+    at = slice(None) if t is None else (slice(None), t)
+    shape = [*d.shape[:-1], groups, -1]
+    hat = cache[f"{name}_hat"][at].reshape(shape)
+    scale = cache[f"{name}_scale"][at].reshape(shape)
+    d = d.reshape(shape)
+    share = (d * hat).mean(-1, keepdims=True)
+    result = scale * (d - d.mean(-1, keepdims=True) - hat * share)
+    return result.reshape([*result.shape[:-2], -1])
+
+
 def _by_gate(a, rows):
     """The last axis [.., rows] cut into a dict of gates, each [.., H]."""
     return dict(zip(rows, np.split(a, len(rows), axis=-1), strict=True))
@@ -575,33 +710,59 @@ def _rows(input_gate, forget_gate, output_gate):
     return [k for k in "ifgo" if learned[k]], [k for k in "ifo" if learned[k]]
 
 
-def _lstm_weights(weights, rows, peeps, peepholes, projection):
+def _lstm_weights(weights, rows, peeps, peepholes, projection, recurrence, norm):
     """The weights in float64 with their shapes checked, H, and the size of h."""
+    if norm not in ("none", "ba2016", "carried", "gatewise"):
+        raise ValueError(f"norm is {norm!r}: none, ba2016, carried or gatewise")
+    if recurrence and not peeps:
+        raise ValueError("gate recurrence needs a gate that is learned")
     W = _array("W", _get(weights, "W"), rows=None, D=None)
     n = W.shape[0]
     H, rest = divmod(n, len(rows))
     if rest:
         raise ValueError(f"W has {n} rows, not a multiple of the {len(rows)} {rows}")
     out = H if projection is None else projection
-    for name, wanted in (("p", peepholes), ("P", projection is not None)):
-        if (weights.get(name) is not None) != bool(wanted):
-            found = "lack" if wanted else "have"
-            raise ValueError(f"weights {found} {name}: {peepholes=}, {projection=}")
+    both, gates = norm in ("ba2016", "carried"), len(peeps) * H
+    optional = {
+        "p": (peepholes, {"n_peep": len(peeps), "H": H}),
+        "P": (projection is not None, {"projection": out, "H": H}),
+        "G": (recurrence, {"gates": gates, "gates_in": gates}),
+        "gain_W": (both, {"rows": n}),
+        "gain_R": (both, {"rows": n}),
+        "gain_a": (norm == "gatewise", {"rows": n}),
+        "gain_c": (norm != "none", {"H": H}),
+        "b_c": (norm != "none", {"H": H}),
+    }
     w = {"W": W, "R": _array("R", _get(weights, "R"), rows=n, out=out)}
     w["b"] = _array("b", _get(weights, "b"), rows=n)
-    if peepholes:
-        w["p"] = _array("p", weights["p"], n_peep=len(peeps), H=H)
-    if projection is not None:
-        w["P"] = _array("P", weights["P"], projection=projection, H=H)
+    for name, (wanted, sizes) in optional.items():
+        if (weights.get(name) is not None) != bool(wanted):
+            found = "lack" if wanted else "have"
+            raise ValueError(
+                f"weights {found} {name}: {peepholes=}, {projection=}, "
+                f"gate_recurrence={recurrence}, {norm=}"
+            )
+        if wanted:
+            w[name] = _array(name, weights[name], **sizes)
     return w, H, out
 
 
-def _initial(initial, B, out, H):
-    if initial is None:
-        return np.zeros([B, out]), np.zeros([B, H])
-    h, c = (np.asarray(s, dtype=np.float64) for s in initial)
-    h = _array("initial h", np.tile(h, (B, 1)) if h.ndim == 1 else h, B=B, out=out)
-    return h, _array("initial c", np.tile(c, (B, 1)) if c.ndim == 1 else c, B=B, H=H)
+def _state(what, state, B, sizes, zeros=False):
+    """The parts of a state by name, each [B, size]."""
+    if state is None and zeros:
+        return {k: np.zeros([B, n]) for k, n in sizes.items()}
+    if len(state) != len(sizes):
+        raise ValueError(
+            f"{what}state has {len(state)} parts, this cell's has {', '.join(sizes)}"
+        )
+    parts = {}
+    for (k, n), value in zip(sizes.items(), state, strict=True):
+        value = np.asarray(value, dtype=np.float64)
+        if what and value.ndim == 1:
+            value = np.tile(value, (B, 1))
+        size = {"out" if k == "h" else "H": n}
+        parts[k] = _array(what + k if what else f"{k}0", value, B=B, **size)
+    return parts
 
 
 def _lengths(lengths, B, T):

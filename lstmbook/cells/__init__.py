@@ -5,6 +5,7 @@ from .conv import ConvLSTMCell
 from .gru import GRUCell, GRUGates, GRUState
 from .lstm import (
     PRESETS,
+    FGRState,
     LSTMCell,
     LSTMGates,
     LSTMSpec,
@@ -17,6 +18,7 @@ __all__ = [
     "PRESETS",
     "Cell",
     "ConvLSTMCell",
+    "FGRState",
     "GRUCell",
     "GRUGates",
     "GRUState",

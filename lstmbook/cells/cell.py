@@ -71,7 +71,7 @@ class Cell(nn.Module):
         return (self.hidden_size,)
 
     def reset_parameters(self) -> None:
-        """Weights uniform in ±1/sqrt(hidden_size), as in torch.nn; biases zero.
+        """Weights uniform in ±1/sqrt(hidden_size), as in torch.nn; b 0, gains 1.
 
         A kernel of n places adds up n times as much: there it is hidden_size * n.
         """
@@ -79,6 +79,8 @@ class Cell(nn.Module):
             bound = 1 / math.sqrt(self.hidden_size * math.prod(weight.shape[2:]))
             if name == "b" or name.startswith("b_") or name.startswith("initial"):
                 nn.init.zeros_(weight)
+            elif name.startswith("gain"):
+                nn.init.ones_(weight)
             else:
                 nn.init.uniform_(weight, -bound, bound)
 

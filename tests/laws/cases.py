@@ -16,6 +16,17 @@ CELLS |= {
     "no gates": lambda **k: lb.LSTMCell(
         D, H, lb.LSTMSpec(False, "one", False, peepholes=True), **k
     ),
+    "fgr coupled": lambda **k: lb.LSTMCell(
+        D, H, lb.LSTMSpec(forget_gate="coupled", gate_recurrence=True), **k
+    ),
+    "ba2016 odyssey": lambda **k: lb.LSTMCell(
+        D, H, lb.LSTMSpec(peepholes=True, norm="ba2016", projection=4), **k
+    ),
+    "carried": lambda **k: lb.LSTMCell(D, H, lb.LSTMSpec(norm="carried"), **k),
+    "gatewise": lambda **k: lb.LSTMCell(D, H, lb.LSTMSpec(norm="gatewise"), **k),
+    "truncated fgr": lambda **k: lb.LSTMCell(
+        D, H, lb.PRESETS["fgr"].with_(gradient="truncated", norm="gatewise"), **k
+    ),
     "rnn tanh": lambda **k: lb.RNNCell(D, H, **k),
     "rnn relu": lambda **k: lb.RNNCell(D, H, "relu", **k),
     "gru after": lambda **k: lb.GRUCell(D, H, "after", **k),
@@ -38,6 +49,17 @@ def runs(name, backend, reset=False, trace=False):
     x = torch.zeros(1, 1, D, dtype=torch.double)
     b = {b.name: b for b in backends._FASTEST_FIRST}[backend]
     return b.refuses(make(name), x, torch.zeros(1, 1) if reset else None, trace) is None
+
+
+def truncated(name):
+    """Whether the gradient of this cell is by design not the slope of the loss."""
+    spec = getattr(make(name), "spec", None)
+    return spec is not None and spec.gradient == "truncated"
+
+
+def learned(module):
+    """Its parameters that training may change."""
+    return [p for p in module.parameters() if p.requires_grad]
 
 
 def pairs(**call):
@@ -67,8 +89,8 @@ def loss_of(y, state, seed=1):
 def outcome(layer, x, *args, loss=loss_of, **kw):
     """Outputs, final state and every gradient, as one dict."""
     y, state = layer(x, *args, **kw)[:2]
-    names = ["x", *(n for n, _ in layer.named_parameters())]
-    grads = torch.autograd.grad(loss(y, state), [x, *layer.parameters()])
+    names = ["x", *(n for n, p in layer.named_parameters() if p.requires_grad)]
+    grads = torch.autograd.grad(loss(y, state), [x, *learned(layer)])
     return {
         "y": y.detach(),
         **{f"state {n}": s.detach() for n, s in state._asdict().items()},

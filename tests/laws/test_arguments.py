@@ -45,6 +45,26 @@ X = torch.zeros(2, 5, 4)
         (lambda: lb.LSTMSpec(input_activation="gelu"), ("'gelu'", "tanh")),
         (lambda: lb.LSTMSpec(projection=0), ("projection=0",)),
         (lambda: lb.LSTMSpec(projection=1.5), ("projection=1.5",)),
+        (lambda: lb.LSTMSpec(norm="batch"), ("'batch'", "ba2016")),
+        (lambda: lb.LSTMSpec(gradient="none"), ("'none'", "truncated")),
+        (
+            lambda: lb.LSTMSpec(False, "one", False, gate_recurrence=True),
+            ("gate_recurrence", "learned"),
+        ),
+        (lambda: lb.LSTMCell(4, 1, "lnlstm"), ("hidden_size=1", "at least 2")),
+        (
+            lambda: lb.lstm_update(X[:, 0].repeat(1, 4), X[:, 0], lb.PRESETS["lnlstm"]),
+            ("ba2016", "norm_c"),
+        ),
+        (lambda: lb.Recurrent(lb.LSTMCell(4, 6, "fgr"), "fused")(X), ("recurrence",)),
+        (
+            lambda: lb.Recurrent(lb.LSTMCell(4, 6, "lstm1997"), "fused")(X),
+            ("truncated",),
+        ),
+        (
+            lambda: lb.Recurrent(lb.LSTMCell(4, 6, "fgr"))(X, (torch.zeros(2, 6),) * 2),
+            ("FGRState", "'i', 'f', 'o'"),
+        ),
         (lambda: lb.GRUCell(4, 6, "never"), ("'never'", "before")),
         (lambda: lb.RNNCell(4, 6, "gelu"), ("'gelu'", "relu")),
         (lambda: lb.Recurrent(lb.LSTMCell(4, 6), "quick"), ("'quick'", "loop")),
@@ -78,6 +98,14 @@ def test_a_bad_argument_raises_and_says_why(call, words):
         (lb.LSTMCell(4, 6), {}, ("library", "fastest")),
         (lb.LSTMCell(4, 6), {"trace": True}, ("fused", "library", "gates")),
         (lb.LSTMCell(4, 6, "cifg"), {}, ("fused", "forget_gate")),
+        (lb.LSTMCell(4, 6, "lnlstm"), {}, ("fused", "layer norm")),
+        (lb.LSTMCell(4, 6, "fgr"), {}, ("loop", "gate_recurrence", "full gate")),
+        (lb.LSTMCell(4, 6, "lstm1997"), {}, ("loop", "not fused", "truncated")),
+        (
+            lb.LSTMCell(4, 6, lb.LSTMSpec(norm="carried")),
+            {},
+            ("loop", "not fused", "Ba et al. 2016", "'carried'"),
+        ),
         (lb.GRUCell(4, 6, "before"), {}, ("loop", "after the product", "GRUCell")),
     ],
 )

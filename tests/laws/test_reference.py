@@ -38,7 +38,26 @@ SPECS = {
         "output_gate": False,
         "peepholes": True,
     },
+    "fgr": {"peepholes": True, "gate_recurrence": True},
+    "fgr-cifg": {"forget_gate": "coupled", "gate_recurrence": True, "projection": 2},
+    "fgr-nig": {"input_gate": False, "gate_recurrence": True, "norm": "gatewise"},
+    "ba2016": {"norm": "ba2016"},
+    "ba2016-odyssey": {"norm": "ba2016", "peepholes": True, "projection": 4},
+    "carried": {"norm": "carried", "peepholes": True},
+    "carried-nog": {"norm": "carried", "output_gate": False},
+    "gatewise": {"norm": "gatewise"},
+    "gatewise-fgr": {"norm": "gatewise", "peepholes": True, "gate_recurrence": True},
 }
+# A truncated gradient is not the slope of the loss: it has tests of its own.
+TRUNCATED = {
+    f"{name}-truncated": SPECS[name] | {"gradient": "truncated"}
+    for name in ("lstm1997", "odyssey", "cifg-projected")
+}
+# Those whose state is (h, c) and whose one step has its Jacobian written out.
+PLAIN = {
+    k: v for k, v in (SPECS | TRUNCATED).items()
+    if not ("norm" in v or "gate_recurrence" in v)
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -64,15 +83,31 @@ def lstm_weights(rng, spec, features=D, hidden=H):
         weights["p"] = rng.normal(size=(n, hidden))
     if proj:
         weights["P"] = rng.normal(size=(proj, hidden))
+    if spec.get("gate_recurrence"):
+        weights["G"] = rng.normal(size=(n * hidden, n * hidden))
+    norm = spec.get("norm", "none")
+    for name in {"none": (), "gatewise": ("a",)}.get(norm, ("W", "R")):
+        weights[f"gain_{name}"] = rng.normal(size=rows)
+    if norm != "none":
+        weights |= {"gain_c": rng.normal(size=hidden), "b_c": rng.normal(size=hidden)}
     return weights
 
 
 def lstm_case(rng, spec):
     out = spec.get("projection") or H
-    state = rng.normal(size=(B, out)), rng.normal(size=(B, H))
+    gates = (H,) * 3 if spec.get("gate_recurrence") else ()
+    state = tuple(rng.normal(size=(B, n)) for n in (out, H, *gates))
     x, dy = rng.normal(size=(B, T, D)), rng.normal(size=(B, T, out))
-    ends = rng.normal(size=(B, out)), rng.normal(size=(B, H))
+    ends = [rng.normal(size=s.shape) for s in state]
+    # As lstm_backward takes them: h, c, and the gates in one.
+    ends = (*ends[:2], tuple(ends[2:])) if gates else tuple(ends)
     return x, state, lstm_weights(rng, spec), dy, ends
+
+
+def weighted(dy, y, ends, state):
+    """The loss whose upstream gradients are dy and ends."""
+    ends = (*ends[:2], *(ends[2] if len(ends) > 2 else ()))
+    return (dy * y).sum() + sum((d * s).sum() for d, s in zip(ends, state, strict=True))
 
 
 def gru_weights(rng, reset, features=D, hidden=H):
@@ -91,7 +126,7 @@ def rnn_case(rng):
     return {k: rng.normal(size=shape) for k, shape in shapes.items()}
 
 
-def slopes(loss, array, eps=1e-5):
+def slopes(loss, array, eps=1e-6):
     """The gradient of loss() in array by central differences, in place."""
     gradient = np.zeros_like(array)
     for at in np.ndindex(array.shape):
@@ -137,23 +172,80 @@ def test_rnn_backward_is_the_slope_of_the_loss(rng, activation):
 @pytest.mark.parametrize("name", SPECS)
 def test_lstm_backward_is_the_slope_of_the_loss(rng, name):
     spec = SPECS[name]
-    x, (h0, c0), weights, dy, (dh_T, dc_T) = lstm_case(rng, spec)
+    x, state, weights, dy, ends = lstm_case(rng, spec)
 
     def loss():
-        y, (h, c), _ = ref.lstm_forward(x, (h0, c0), weights, **spec)
-        return (dy * y).sum() + (dh_T * h).sum() + (dc_T * c).sum()
+        y, last, _ = ref.lstm_forward(x, state, weights, **spec)
+        return weighted(dy, y, ends, last)
 
-    _, _, cache = ref.lstm_forward(x, (h0, c0), weights, **spec)
-    grads = ref.lstm_backward(dy, cache, dh_T, dc_T)
-    assert_slopes(loss, grads, dict(x=x, h0=h0, c0=c0, **weights))
+    _, _, cache = ref.lstm_forward(x, state, weights, **spec)
+    grads = ref.lstm_backward(dy, cache, *ends)
+    starts = {f"{k}0": s for k, s in zip("hcifo", state, strict=False)}
+    assert_slopes(loss, grads, dict(x=x, **starts, **weights))
+
+
+def fed_with_itself(spec, cache):
+    """The same net without recurrence, given as input what it had seen of itself.
+
+    Its W is [W | R | a peephole for each gate]; its full gradient is what the
+    truncated one of the net with recurrence has to be.
+    """
+    w, rows, peeps = cache["weights"], cache["rows"], cache["peeps"]
+    parts, W = [cache["x"], cache["h_prev"]], [w["W"], w["R"]]
+    if "p" in w:
+        for k, p in zip(peeps, w["p"], strict=True):
+            parts.append(cache["c" if k == "o" else "c_prev"])
+            block = np.zeros([len(rows), H, H])
+            block[rows.index(k)] = np.diag(p)
+            W.append(block.reshape(-1, H))
+    weights = {"W": np.concatenate(W, axis=1), "R": np.zeros_like(w["R"])}
+    weights |= {k: w[k] for k in w if k in "bP"}
+    flags = {k: v for k, v in spec.items() if k not in ("gradient", "peepholes")}
+    return np.concatenate(parts, axis=2), weights, flags
+
+
+@pytest.mark.parametrize("name", TRUNCATED)
+def test_the_truncated_gradient_is_that_of_a_net_fed_with_its_own_past(rng, name):
+    spec = TRUNCATED[name]
+    x, state, weights, dy, ends = lstm_case(rng, spec)
+    y, last, cache = ref.lstm_forward(x, state, weights, **spec)
+    cut = ref.lstm_backward(dy, cache, *ends)
+
+    u, other, flags = fed_with_itself(spec, cache)
+    y2, last2, cache2 = ref.lstm_forward(u, state, other, **flags)
+    assert_close(y, y2)
+    assert_close(np.hstack(last), np.hstack(last2))
+    whole = ref.lstm_backward(dy, cache2, *ends)
+    out = state[0].shape[1]
+    W = whole["W"]
+    expected = {"W": W[:, :D], "R": W[:, D : D + out]}
+    expected |= {k: whole[k] for k in ("b", "c0", "P") if k in whole}
+    expected["x"] = whole["x"][..., :D]
+    if "p" in weights:
+        rows, peeps = cache["rows"], cache["peeps"]
+        blocks = np.split(W[:, D + out :], len(peeps), axis=1)
+        expected["p"] = np.stack(
+            [np.split(block, len(rows))[rows.index(k)].diagonal()
+             for k, block in zip(peeps, blocks, strict=True)]
+        )  # fmt: skip
+    for key, value in expected.items():
+        assert_close(cut[key], value)
+    assert not cut["h0"].any()
+
+    full = {k: v for k, v in spec.items() if k != "gradient"}
+    y3, _, cache3 = ref.lstm_forward(x, state, weights, **full)
+    assert_close(y3, y)
+    assert np.abs(ref.lstm_backward(dy, cache3, *ends)["R"] - cut["R"]).max() > 1e-3
 
 
 @pytest.mark.parametrize("given_state", [True, False])
-@pytest.mark.parametrize("name", ["lstm", "odyssey", "cifg-projected"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "odyssey", "cifg-projected", "gatewise-fgr", "ba2016", "carried"]
+)
 def test_lstm_backward_with_resets_and_lengths(rng, name, given_state):
     spec = SPECS[name]
-    x, state, weights, dy, (dh_T, dc_T) = lstm_case(rng, spec)
-    h_init, c_init = rng.normal(size=state[0].shape), rng.normal(size=(B, H))
+    x, state, weights, dy, ends = lstm_case(rng, spec)
+    initial = [rng.normal(size=s.shape) for s in state]
     reset = np.zeros([B, T], dtype=bool)
     reset[0, 0] = reset[0, 3] = reset[1, 2] = reset[2, 4] = True
     lengths = [5, 4, 2]  # so that the last reset falls on padding
@@ -164,19 +256,20 @@ def test_lstm_backward_with_resets_and_lengths(rng, name, given_state):
             state if given_state else None,
             weights,
             **spec,
-            initial=(h_init, c_init),
+            initial=initial,
             reset=reset,
             lengths=lengths,
         )
 
     def loss():
-        y, (h, c), _ = run()
-        return (dy * y).sum() + (dh_T * h).sum() + (dc_T * c).sum()
+        y, last, _ = run()
+        return weighted(dy, y, ends, last)
 
-    grads = ref.lstm_backward(dy, run()[2], dh_T, dc_T)
-    arrays = dict(x=x, h_init=h_init, c_init=c_init, **weights)
+    grads = ref.lstm_backward(dy, run()[2], *ends)
+    arrays = {"x": x} | weights
+    arrays |= {f"{k}_init": s for k, s in zip("hcifo", initial, strict=False)}
     if given_state:
-        arrays |= {"h0": state[0], "c0": state[1]}
+        arrays |= {f"{k}0": s for k, s in zip("hcifo", state, strict=False)}
     assert_slopes(loss, grads, arrays)
 
 
@@ -330,9 +423,9 @@ def test_rtrl_equals_bptt(rng, activation):
         np.testing.assert_allclose(online[name], bptt[name], atol=1e-10 * scale)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_rtrl_of_the_lstm_equals_bptt(rng, name):
-    spec = SPECS[name]
+    spec = PLAIN[name]
     x, state, weights, dy, _ = lstm_case(rng, spec)
     _, _, cache = ref.lstm_forward(x, state, weights, **spec)
     bptt = ref.lstm_backward(dy, cache)
@@ -369,10 +462,10 @@ def test_the_rnn_jacobian_is_the_slope_of_the_step(rng):
         np.testing.assert_allclose(J[:, k], row, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", PLAIN)
 def test_the_lstm_jacobian_carries_the_gradient_back(rng, name):
     """Row vectors through the product of Jacobians are what backward finds."""
-    spec = SPECS[name]
+    spec = PLAIN[name]
     x, state, weights, dy, (dh_T, dc_T) = lstm_case(rng, spec)
     _, _, cache = ref.lstm_forward(x, state, weights, **spec)
     back = ref.lstm_backward(0 * dy, cache, dh_T, dc_T)
@@ -476,6 +569,31 @@ def test_coupled_gates_are_a_forget_gate_with_the_opposite_weights(rng):
     assert_close(ref.lstm_forward(x, state, less, **SPECS["cifg"])[0], y)
 
 
+def test_gate_recurrence_with_zero_matrices_is_no_gate_recurrence(rng):
+    x, state, weights, dy, _ = lstm_case(rng, SPECS["fgr"])
+    y, _, _ = ref.lstm_forward(x, state, weights, **SPECS["fgr"])
+    zero = weights | {"G": np.zeros([3 * H, 3 * H])}
+    y0, last0, cache = ref.lstm_forward(x, state, zero, **SPECS["fgr"])
+    without = {k: v for k, v in weights.items() if k != "G"}
+    y1, last1, plain = ref.lstm_forward(x, state[:2], without, peepholes=True)
+    assert_close(y0, y1, tol=1e-15)
+    assert_close(np.hstack(last0[:2]), np.hstack(last1), tol=1e-15)
+    assert np.abs(y - y1).max() > 1e-3
+    back, other = ref.lstm_backward(dy, cache), ref.lstm_backward(dy, plain)
+    for key in without:
+        assert_close(back[key], other[key], tol=1e-13)
+    for k in "ifo":  # what was seen is not i_t but i_{t-1}, zero before the first
+        assert_close(cache[f"{k}_prev"][:, 1:], cache[k][:, :-1], tol=0)
+
+
+def test_a_normalised_vector_has_mean_0_and_variance_1(rng):
+    a = 3 + 5 * rng.normal(size=(4, 50))
+    hat, scale = ref._standard(a)
+    np.testing.assert_allclose(hat.mean(-1), 0, atol=1e-14)
+    np.testing.assert_allclose((hat**2).mean(-1), 1, atol=1e-5)
+    np.testing.assert_allclose(scale[:, 0], 1 / a.std(-1), rtol=1e-5)
+
+
 def test_the_logistic_function_is_stable():
     a = np.array([-1e4, -700.0, -40.0, 0.0, 40.0, 1e4])
     with np.errstate(over="raise", invalid="raise"):
@@ -504,7 +622,18 @@ def test_arguments_that_do_not_fit_raise_with_their_shapes(rng):
     fails(r"reset has shape \[3, 4\]", reset=np.zeros([B, 4]))
     fails("activation 'softmax'", input_activation="softmax")
     fails("forget_gate is 'none'", forget_gate="none")
+    fails("norm is 'batch'", norm="batch")
+    fails("gradient is 'none'", gradient="none")
+    fails("lack G", gate_recurrence=True)
+    fails("lack gain_W", norm="ba2016")
+    fails("state has 3 parts", state=(h0, c0, c0))
+    fails("needs a gate", input_gate=False, forget_gate="one", output_gate=False,
+          gate_recurrence=True)  # fmt: skip
     fails("coupled", forget_gate="coupled", input_gate=False)
+    normed = lstm_weights(rng, SPECS["ba2016"])
+    _, _, cache = ref.lstm_forward(x, (h0, c0), normed, norm="ba2016")
+    with pytest.raises(ValueError, match="without gate recurrence and norm"):
+        ref.lstm_jacobian(cache, 0)
     _, _, cache = ref.lstm_forward(x, (h0, c0), weights)
     with pytest.raises(ValueError, match=r"dy has shape \[3, 4, 3\]"):
         ref.lstm_backward(dy[:, :4], cache)
