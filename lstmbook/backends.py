@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .cells.lstm import LSTMCell, LSTMGates
-from .states import where
+from .states import tree_map, where
 
 # Pre-activation that a logistic gate cannot tell from infinity, in any precision.
 SHUT = 1e4
@@ -28,9 +28,10 @@ SHUT = 1e4
 class Backend:
     """A name, `refuses(cell, x, reset, trace)` -> why not (or None), and `run`.
 
-    run(cell, x, state, pad, reset, trace) gives y [B, T, out]; the states at all
+    run(cell, x, state, pad, reset, trace, ctx) gives y [B, T, out]; the states at all
     steps, or None; the state after the last real step, or None where it can be
-    read off the states; and the gates at all steps, or None.
+    read off the states; and the gates at all steps, or None. ctx is what the cell's
+    `begin` gave: what holds for the whole sequence.
     """
 
     name: str
@@ -39,14 +40,13 @@ class Backend:
 
 
 def _stack(steps):
-    return type(steps[0])(*(torch.stack(s, dim=1) for s in zip(*steps, strict=True)))
+    return tree_map(lambda *s: torch.stack(s, dim=1), *steps)
 
 
-def _run_loop(cell, x, state, pad, reset, trace):
+def _run_loop(cell, x, state, pad, reset, trace, ctx):
     # One unbind and not z[:, t]: the gradient of every such slice would be as large
     # as the whole of z, and the way back would cost the square of the time.
     z = cell.lift(x).unbind(1)
-    ctx = cell.begin(len(x))
     start = cell.initial_state(len(x), x) if reset is not None else None
     states, gates = [], []
     for t, z_t in enumerate(z):
@@ -83,7 +83,7 @@ def _library_refuses(cell, x, reset, trace):
     return None
 
 
-def _run_library(cell, x, state, pad, reset, trace):
+def _run_library(cell, x, state, pad, reset, trace, ctx):
     name, _ = cell.library()
     x = x.to(cell.W.dtype)
     weights = cell.library_weights()
@@ -128,7 +128,7 @@ def _fused_refuses(cell, x, reset, trace):
     return None
 
 
-def _run_fused(cell, x, state, pad, reset, trace):
+def _run_fused(cell, x, state, pad, reset, trace, ctx):
     from .fused import lstm_forward, spec_key
 
     x = x.to(cell.W.dtype)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from . import backends
 from .cells.cell import Cell
-from .states import detach, index, tree_map, where, widen
+from .states import check_lengths, detach, index, padding, tree_map, where, widen
 
 __all__ = [
     "Bidirectional",
@@ -79,30 +79,12 @@ def check_arguments(x, features, lengths=None, reset=None, dims=1) -> None:
     if 0 in x.shape[3:]:
         raise ValueError(f"x has shape {tuple(x.shape)}: a picture without pixels")
     if lengths is not None:
-        if lengths.shape != (B,) or lengths.is_floating_point():
-            raise ValueError(
-                f"lengths is {lengths.dtype} {tuple(lengths.shape)}: give one "
-                f"integer a row, [{B}], for x {tuple(x.shape)}"
-            )
-        # A look at the values would make a GPU wait, so only on the CPU.
-        if lengths.device.type == "cpu":
-            low, high = int(lengths.min()), int(lengths.max())
-            if low < 1 or high > T:
-                raise ValueError(
-                    f"lengths go from {low} to {high}, "
-                    f"x {tuple(x.shape)} has room for 1 to {T}"
-                )
+        check_lengths(lengths, x, "lengths", "x")
     if reset is not None and (reset.shape != (B, T) or reset.dtype != torch.bool):
         raise ValueError(
             f"reset is {reset.dtype} {tuple(reset.shape)}: give bool [{B}, {T}], "
             f"one flag a step of x {tuple(x.shape)}"
         )
-
-
-def padding(lengths: Tensor, time: int) -> Tensor:
-    """[batch, time] bool: True where a row has ended."""
-    steps = torch.arange(time, device=lengths.device)
-    return steps >= lengths.unsqueeze(1)
 
 
 def flip(x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -124,6 +106,10 @@ class Recurrent(nn.Module):
 
         y, state = layer(x, state=None, lengths=None, reset=None)
         y, state, trace = layer(x, trace=True)
+        y, state = layer(x, memory=memory, memory_lengths=None)   # attention cells
+
+    memory: [batch, memory time, size], or what the cell's `begin` made of it
+    memory_lengths: [batch], real steps of each row of it
     """
 
     def __init__(self, cell: Cell, backend: str = "auto"):
@@ -138,7 +124,10 @@ class Recurrent(nn.Module):
     output_size = property(lambda self: self.cell.output_size)
     input_dims = property(lambda self: self.cell.input_dims)
 
-    def forward(self, x, state=None, lengths=None, reset=None, *, trace=False):
+    def forward(
+        self, x, state=None, lengths=None, reset=None, *, memory=None,
+        memory_lengths=None, trace=False,
+    ):  # fmt: skip
         check_arguments(x, self.input_size, lengths, reset, self.input_dims)
         weights = self.cell.W.dtype
         if x.dtype != weights and not torch.is_autocast_enabled(x.device.type):
@@ -153,12 +142,13 @@ class Recurrent(nn.Module):
             self.check_state(state, B, tuple(x.shape[3:]))
             state = self.cell.State(*state)
         chosen = backends.plan(self.cell, x, reset, trace, self.backend)
+        ctx = self.cell.begin(B, memory, memory_lengths)
         pad = None if lengths is None else padding(lengths.to(x.device), T)
         if pad is not None:
             # Whatever stands in the padding, NaN too, must not reach a gradient.
             x = x.masked_fill(widen(pad, x), 0)
             lengths = lengths.to(x.device)
-        y, states, last, gates = chosen.run(self.cell, x, state, pad, reset, trace)
+        y, states, last, gates = chosen.run(self.cell, x, state, pad, reset, trace, ctx)
         if pad is not None:
             y = y.masked_fill(widen(pad, y), 0)
             if last is None:

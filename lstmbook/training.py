@@ -213,6 +213,35 @@ class ProgressBar(Callback):
         self.bar.set_postfix(values, refresh=False)
 
 
+def fit_and_keep_best(
+    model: nn.Module, train, valid, updates: int, *, learning_rate: float,
+    stateful: bool = False, checks: int = 10, patience: int | None = None,
+    progress: bool = True, **options,
+):  # fmt: skip
+    """Train with a falling learning rate; the weights of the best look stay.
+
+    model: as for `Task`; train, valid: data loaders
+    updates: how many, rounded up to whole looks; `checks` looks at `valid` in all
+    patience: stop after so many looks without a better one
+    options: for `trainer`
+
+    Returns (updates made, [(update, valid loss), ...]).
+    """
+    between = math.ceil(updates / checks)
+    updates = math.ceil(updates / between) * between  # the last look is at the end
+    task = Task(
+        model, stateful=stateful,
+        optimizer=cosine(learning_rate, updates, warmup=min(20, updates // 10)),
+    )  # fmt: skip
+    best = KeepBest(patience)
+    trainer(
+        max_steps=updates, progress=progress, check_val_every_n_epoch=None,
+        val_check_interval=between,
+        callbacks=[best, *options.pop("callbacks", ())], **options,
+    ).fit(task, train, valid)  # fmt: skip
+    return task.global_step, best.history
+
+
 def trainer(
     *, max_epochs: int | None = None, max_steps: int = -1, clip: float | None = 1.0,
     checkpoint=None, progress: bool = True, callbacks=(), **options,

@@ -1,5 +1,15 @@
 """Recurrent cells: one step of time each."""
 
+from .attention import (
+    AdditiveAttention,
+    AttentionCell,
+    AttentionContext,
+    AttentionGates,
+    AttentionLSTMState,
+    AttentionState,
+    MultiplicativeAttention,
+    UniformAttention,
+)
 from .cell import Cell
 from .conv import ConvLSTMCell
 from .gru import GRUCell, GRUGates, GRUState
@@ -12,10 +22,17 @@ from .lstm import (
     LSTMState,
     lstm_update,
 )
+from .minimal import MGUCell, MGUGates, MGUState
 from .rnn import RNNCell, RNNGates, RNNState
 
 __all__ = [
     "PRESETS",
+    "AdditiveAttention",
+    "AttentionCell",
+    "AttentionContext",
+    "AttentionGates",
+    "AttentionLSTMState",
+    "AttentionState",
     "Cell",
     "ConvLSTMCell",
     "FGRState",
@@ -26,8 +43,13 @@ __all__ = [
     "LSTMGates",
     "LSTMSpec",
     "LSTMState",
+    "MGUCell",
+    "MGUGates",
+    "MGUState",
+    "MultiplicativeAttention",
     "RNNCell",
     "RNNGates",
     "RNNState",
+    "UniformAttention",
     "lstm_update",
 ]

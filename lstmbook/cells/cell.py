@@ -92,7 +92,16 @@ class Cell(nn.Module):
         return F.linear(x, self.W, self.b)
 
     def begin(self, batch: int, memory=None, lengths: Tensor | None = None):
-        """What holds for a whole sequence and not for a step (none here)."""
+        """What holds for a whole sequence and not for a step (none here).
+
+        memory: [batch, memory time, size], what an attention cell looks at, and
+        lengths: [batch], how much of each row of it is real; other cells take none.
+        """
+        if memory is not None or lengths is not None:
+            raise ValueError(
+                f"{type(self).__name__} takes no memory: give x only, or wrap the cell "
+                "in AdditiveAttention or MultiplicativeAttention"
+            )
         return None
 
     def step(self, z: Tensor, state, ctx=None):

@@ -9,7 +9,7 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import digits, series, synthetic, text, video
+from . import cmudict, digits, series, synthetic, text, video
 from .cache import (
     DataError,
     DataUnavailable,
@@ -28,6 +28,7 @@ __all__ = [
     "available",
     "cache_dir",
     "card",
+    "cmudict",
     "digits",
     "fetch",
     "series",

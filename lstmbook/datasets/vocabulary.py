@@ -1,4 +1,4 @@
-"""Texts to numbers and back, by characters or by words."""
+"""Texts to numbers and back, by characters, by words or by symbols of any name."""
 
 import re
 from collections import Counter
@@ -108,6 +108,46 @@ class WordVocabulary:
     def decode(self, numbers: Tensor) -> str:
         """The text of a sequence of numbers [time]."""
         return "".join(self.symbols[n] for n in torch.as_tensor(numbers).tolist())
+
+    def config(self) -> dict:
+        """The arguments that make it again, for `lstmbook.save`."""
+        return {"symbols": self.symbols}
+
+
+class SymbolVocabulary:
+    """Symbols with names of any length: phonemes, tags, words of a list.
+
+    symbols: their names, each once; they are numbered in this order, from 0
+    """
+
+    def __init__(self, symbols):
+        self.symbols = list(symbols)
+        self._numbers = {s: n for n, s in enumerate(self.symbols)}
+        if not self.symbols:
+            raise ValueError("there are no symbols to number")
+        if len(self._numbers) != len(self.symbols):
+            raise ValueError("a symbol stands twice in the list")
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def __repr__(self) -> str:
+        return f"SymbolVocabulary({self.symbols!r})"
+
+    def encode(self, symbols) -> Tensor:
+        """The numbers of a sequence of names, int64 [time]."""
+        symbols = list(symbols)
+        for place, symbol in enumerate(symbols):
+            if symbol not in self._numbers:
+                raise ValueError(
+                    f"the symbol {symbol!r} at position {place} is not among the "
+                    f"{len(self)} of this vocabulary, such as {self.symbols[:3]}"
+                )
+        return torch.tensor([self._numbers[s] for s in symbols], dtype=torch.int64)
+
+    def decode(self, numbers: Tensor) -> list[str]:
+        """The names of a sequence of numbers [time]."""
+        return [self.symbols[n] for n in torch.as_tensor(numbers).tolist()]
 
     def config(self) -> dict:
         """The arguments that make it again, for `lstmbook.save`."""

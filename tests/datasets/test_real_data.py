@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lstmbook.datasets import DataUnavailable, available, fetch
+from lstmbook.datasets.cmudict import PHONEMES, pronunciations
 from lstmbook.datasets.digits import digits
 from lstmbook.datasets.text import (
     HELD_OUT,
@@ -54,7 +55,7 @@ def test_the_training_plays_have_every_character_of_the_others(plays):
 
 
 def test_an_unknown_part_lists_the_known_ones():
-    for load in (shakespeare, tiny_shakespeare, king_james, digits):
+    for load in (shakespeare, tiny_shakespeare, king_james, digits, pronunciations):
         with pytest.raises(ValueError, match="has no split 'dev'; it has: train"):
             load("dev")
 
@@ -133,3 +134,38 @@ def test_digits_are_split_the_same_way_for_ever():
     pytest.importorskip("sklearn")
     _, labels = digits("test")
     assert labels[:12].tolist() == [3, 8, 1, 0, 3, 3, 7, 5, 5, 1, 5, 3]
+
+
+@pytest.fixture(scope="module")
+def dictionary():
+    return parts("cmudict", pronunciations)
+
+
+def test_the_dictionary_has_its_words_and_all_ways_to_say_them(dictionary):
+    words = dictionary["all"]
+    assert len(words) == 126_052
+    assert words["cat"] == [("K", "AE", "T")]
+    assert words["tomato"] == [
+        ("T", "AH", "M", "EY", "T", "OW"),
+        ("T", "AH", "M", "AA", "T", "OW"),
+    ]
+    assert words["aalborg"][0][-1] == "G"  # the line ends with a remark
+    said = {sound for ways in words.values() for way in ways for sound in way}
+    assert said == set(PHONEMES) and len(PHONEMES) == 39
+    assert not any("(" in word for word in words)
+    # the lines of the file, with stress
+    full = pronunciations("all", stress=True)
+    assert full["record"] == [
+        ("R", "AH0", "K", "AO1", "R", "D"),
+        ("R", "EH1", "K", "ER0", "D"),
+        ("R", "IH0", "K", "AO1", "R", "D"),
+    ]
+    assert sum(len(ways) > 1 for ways in full.values()) == 8_445
+
+
+def test_a_word_is_in_one_part_with_all_its_ways(dictionary):
+    train, valid, test = (dictionary[s] for s in ("train", "valid", "test"))
+    assert [len(p) for p in (train, valid, test)] == [113_312, 6_443, 6_297]
+    assert train | valid | test == dictionary["all"]
+    assert not set(train) & set(valid) and not set(valid) & set(test)
+    assert not set(train) & set(test)

@@ -7,7 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmbook.datasets.vocabulary import Vocabulary, WordVocabulary
+from lstmbook.datasets.vocabulary import (
+    SymbolVocabulary,
+    Vocabulary,
+    WordVocabulary,
+)
 
 TEXT = (
     "The cat sat on the mat; the cat, the CAT, didn't sit.\n"
@@ -101,3 +105,23 @@ def test_bad_lists_and_sizes_raise():
         WordVocabulary("a text", size=0)
     with pytest.raises(ValueError, match="twice"):
         WordVocabulary(symbols=["a", "b", "a"])
+
+
+def test_symbols_have_names_of_any_length():
+    vocabulary = SymbolVocabulary(["AH", "B", "ZH"])
+    assert len(vocabulary) == 3
+    numbers = vocabulary.encode(("ZH", "AH", "ZH"))
+    assert numbers.tolist() == [2, 0, 2] and numbers.dtype == torch.int64
+    assert vocabulary.decode(numbers) == ["ZH", "AH", "ZH"]
+    assert vocabulary.encode([]).shape == (0,)
+    again = SymbolVocabulary(**vocabulary.config())
+    assert again.symbols == vocabulary.symbols
+
+
+def test_an_unknown_symbol_and_a_bad_list_raise():
+    with pytest.raises(ValueError, match=r"'EE' at position 1 .* 2 of .*'AH'"):
+        SymbolVocabulary(["AH", "B"]).encode(["B", "EE"])
+    with pytest.raises(ValueError, match="twice"):
+        SymbolVocabulary(["AH", "AH"])
+    with pytest.raises(ValueError, match="no symbols"):
+        SymbolVocabulary([])

@@ -6,6 +6,7 @@ import lstmbook as lb
 from lstmbook import backends
 
 D, H, B, T = 3, 6, 4, 7
+S, M = 5, 2  # steps and width of a memory, for cells that attend
 
 CELLS = {
     name: lambda name=name, **k: lb.LSTMCell(D, H, name, **k) for name in lb.PRESETS
@@ -31,7 +32,37 @@ CELLS |= {
     "rnn relu": lambda **k: lb.RNNCell(D, H, "relu", **k),
     "gru after": lambda **k: lb.GRUCell(D, H, "after", **k),
     "gru before": lambda **k: lb.GRUCell(D, H, "before", **k),
+    "mgu": lambda **k: lb.MGUCell(D, H, **k),
 }
+
+
+class Remembers:
+    """An attention cell that brings a memory, so that every law can run on it."""
+
+    def begin(self, batch, memory=None, lengths=None):
+        g = torch.Generator().manual_seed(9)
+        memory = torch.randn(1, S, M, generator=g).to(self.W).expand(batch, S, M)
+        return super().begin(batch, memory, torch.full((batch,), S - 1))
+
+
+class Additive(Remembers, lb.AdditiveAttention):
+    pass
+
+
+class Multiplicative(Remembers, lb.MultiplicativeAttention):
+    pass
+
+
+# Their own oracle, and what depends on the memory, are in test_attention.py.
+ATTENTION = {
+    "additive": lambda **k: Additive(lb.LSTMCell(D + M, H, **k), M, 4),
+    "additive gru": lambda **k: Additive(lb.GRUCell(D + M, H, **k), M),
+    "general": lambda **k: Multiplicative(lb.LSTMCell(D + H, H, **k), M),
+    "scaled": lambda **k: Multiplicative(
+        lb.LSTMCell(D + H, H, "odyssey", **k), M, scaled=True
+    ),
+}
+CELLS |= ATTENTION
 
 
 def make(name, seed=0, **options):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from cases import (
+    ATTENTION,
     CELLS,
     B,
     D,
@@ -99,8 +100,20 @@ def test_a_cell_with_its_bias_dropped_is_not_torchs():
 # -- against the NumPy oracle -------------------------------------------------
 
 
+def mgu_oracle(cell, x):
+    """The minimal gated unit as the oracle's GRU with r = 1 - z = sigma(-a_z)."""
+    result = oracle(cell.as_gru(), x)
+    for name in "WRb":
+        # a_z reaches the loss as z and, with the opposite sign, as r.
+        r, z, n = result[f"gradient {name}"].chunk(3)
+        result[f"gradient {name}"] = torch.cat([z - r, n])
+    return result
+
+
 def oracle(cell, x, reset=None, lengths=None):
     """Outputs, last state and gradients of the same network in NumPy."""
+    if isinstance(cell, lb.MGUCell):
+        return mgu_oracle(cell, x)
     w = {n: p.detach().numpy() for n, p in cell.named_parameters() if "." not in n}
     xs = x.detach().numpy()
     g = torch.Generator().manual_seed(1)
@@ -135,7 +148,9 @@ def oracle(cell, x, reset=None, lengths=None):
     return {k: torch.as_tensor(v) for k, v in result.items()}
 
 
-@pytest.mark.parametrize(("name", "backend"), pairs())
+@pytest.mark.parametrize(
+    ("name", "backend"), [p for p in pairs() if p[0] not in ATTENTION]
+)
 def test_the_same_numbers_as_the_reference(name, backend):
     cell, x = make(name), data()
     got = outcome(layer_of(cell, backend), x)
@@ -234,7 +249,8 @@ def test_a_trace_of_any_cell_has_every_step(name):
     cell, x = make(name), data()
     y, _, trace = lb.Recurrent(cell)(x, trace=True)
     torch.testing.assert_close(trace.state.h, y.detach())
-    for gate in trace.gates:
+    gates = trace.gates.cell if name in ATTENTION else trace.gates
+    for gate in gates:
         assert gate.shape == (B, T, H)
 
 
@@ -715,6 +731,25 @@ def test_the_two_gru_forms_differ_otherwise():
             getattr(before, name).copy_(getattr(after, name))
         after.b_n.zero_()
     assert same_run(after, before) > 1e-3
+
+
+def test_the_minimal_gated_unit_is_a_gru_with_tied_gates():
+    mgu = make("mgu", learn_initial_state=True)
+    gru = mgu.as_gru()
+    assert same_run(mgu, gru) < 1e-14
+    _, _, trace = lb.Recurrent(gru)(data(), trace=True)
+    torch.testing.assert_close(trace.gates.r, 1 - trace.gates.z)
+    with torch.no_grad():
+        gru.W[:H] *= -1  # the reset gate the wrong way round
+    assert same_run(mgu, gru) > 1e-3
+
+
+def test_the_minimal_gated_unit_has_two_thirds_of_a_grus_weights():
+    def count(cell):
+        return sum(p.numel() for p in cell.parameters())
+
+    assert count(lb.MGUCell(D, H)) == 2 * (H * D + H * H + H)
+    assert 3 * count(lb.MGUCell(D, H)) == 2 * count(lb.GRUCell(D, H, "before"))
 
 
 # -- directions and stacks ----------------------------------------------------

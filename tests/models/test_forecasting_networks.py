@@ -465,8 +465,8 @@ def test_a_seed_repeats_the_fit_and_leaves_the_global_state_alone():
 def test_missing_values_are_no_obstacle_in_any_place():
     series = daily_cycle(240, missing=[*range(30, 60), 120, *range(230, 240)])
     series.past[40:80] = np.nan
-    forecast = LSTMForecaster(24, 6, **SMALL).fit(series, **QUICK).predict(
-        series, [60, 234]
+    forecast = (
+        LSTMForecaster(24, 6, **SMALL).fit(series, **QUICK).predict(series, [60, 234])
     )
     assert np.isfinite(forecast.point).all() and np.isfinite(forecast.quantiles).all()
 

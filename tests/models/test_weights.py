@@ -5,18 +5,46 @@ import torch
 
 import lstmbook as lb
 from lstmbook import weights
-from lstmbook.datasets import text
+from lstmbook.datasets import cmudict, text
+
+SOUNDS = "spelling-to-sound"
+WRITERS = [name for name in weights.RECIPES if name != SOUNDS]
 
 
 @pytest.mark.parametrize("name", weights.RECIPES)
-def test_a_shipped_model_is_small_and_writes(name):
+def test_a_shipped_model_is_small(name):
     assert (weights.FOLDER / f"{name}.safetensors").stat().st_size <= 2_000_000
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_shipped_model_writes(name):
     model = lb.pretrained(name)
     written = model.write("HAMLET", 20, seed=0)
     assert written == lb.pretrained(name).write("HAMLET", 20, seed=0)
 
 
-@pytest.mark.parametrize("name", weights.RECIPES)
+def test_the_shipped_speller_says_words():
+    model = lb.pretrained(SOUNDS)
+    words = ["cat", "speaking", "attention"]
+    assert model.translate(words) == [
+        ["K", "AE", "T"],
+        ["S", "P", "IY", "K", "IH", "NG"],
+        ["AH", "T", "EH", "N", "SH", "AH", "N"],
+    ]
+
+
+def test_the_command_makes_a_speller_that_loads(monkeypatch, tmp_path, capsys):
+    few = {"cat": [("K", "AE", "T")], "tack's": [("T",)], "at": [("AE", "T")]}
+    monkeypatch.setattr(cmudict, "pronunciations", lambda part: few)
+    file = tmp_path / "model.safetensors"
+    weights.main([SOUNDS, "--tokens", "4", "--out", str(file)])
+    assert "2 updates" in capsys.readouterr().out
+    model, shipped = lb.load(file), lb.pretrained(SOUNDS)
+    assert str(model.decoder) == str(shipped.decoder)
+    assert isinstance(model.translate("cat"), list)
+
+
+@pytest.mark.parametrize("name", WRITERS)
 def test_the_command_makes_a_model_that_loads(name, monkeypatch, tmp_path, capsys):
     # the plays themselves would take minutes
     few = {"train": "to be or not to be " * 120, "valid": "to be " * 30}
