@@ -32,6 +32,7 @@ _FLAGS = {
     "output_activation",
     "peepholes",
     "projection",
+    "gradient",
 }
 
 
@@ -41,7 +42,8 @@ class ConvLSTMCell(LSTMCell):
     input_size, hidden_size: channels D of the input (0 for a cell that runs on
         without any) and H of the state
     spec: an LSTMSpec or the name of a preset; "odyssey", with peepholes, is the cell
-        of Shi et al. 2015. A projection is a convolution with a kernel of 1
+        of Shi et al. 2015. A projection is a convolution with a kernel of 1; there
+        is no gate recurrence and no norm
     input_kernel, state_kernel: how far W and R see: odd sizes, one number or one an
         axis; state_kernel is input_kernel unless given. Kernels of 1 make every
         place an `LSTMCell` by itself
@@ -112,7 +114,8 @@ class ConvLSTMCell(LSTMCell):
 
     def step(self, z: Tensor, state: LSTMState, ctx=None):
         """z: [batch, rows, height, width]; returns (LSTMState, LSTMGates)."""
-        pre = z + self._convolve(state.h, self.R)
+        h = state.h.detach() if self.spec.gradient == "truncated" else state.h
+        pre = z + self._convolve(h, self.R)
         peep = None if self.p is None else self._at_every_place(self.p)
         c, h, gates = lstm_update(pre, state.c, self.spec, peep)
         if self.P is not None:
