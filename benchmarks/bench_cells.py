@@ -45,6 +45,7 @@ def main():
             for name in ("lstm", "odyssey")
         }
         layers["gru before, loop"] = lb.Recurrent(lb.GRUCell(D, H, "before"), "loop")
+        layers["mgu, loop"] = lb.Recurrent(lb.MGUCell(D, H), "loop")
         calls = {
             name: training_step(layer.to(device), x) for name, layer in layers.items()
         }
