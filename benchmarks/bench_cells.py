@@ -27,6 +27,7 @@ CELLS |= {
     "gatewise norm": lambda D, H: lb.LSTMCell(D, H, lb.LSTMSpec(norm="gatewise")),
     "gru": lb.GRUCell,
     "gru before": lambda D, H: lb.GRUCell(D, H, "before"),
+    "mgu": lb.MGUCell,
     "rnn": lb.RNNCell,
 }
 EVERY_BACKEND = ("lstm", "odyssey", "lnlstm", "gru")

@@ -1,5 +1,6 @@
 """Layers to graphs, graphs to files, files to numbers and to layers again."""
 
+import importlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,13 +18,22 @@ OPSET, IR_VERSION = 17, 8
 # -- layers to a graph --------------------------------------------------------
 
 
+def _library(name: str):
+    """onnx or onnxruntime, which only this module needs."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{name} is not installed: pip install 'lstmbook[onnx]'"
+        ) from error
+
+
 class _Graph:
     """Nodes, weights, inputs and outputs of a file, as they are added."""
 
     def __init__(self):
-        from onnx import helper, numpy_helper
-
-        self.helper, self.to_tensor = helper, numpy_helper.from_array
+        onnx = _library("onnx")
+        self.helper, self.to_tensor = onnx.helper, onnx.numpy_helper.from_array
         self.nodes, self.inputs, self.outputs, self.weights = [], [], [], {}
 
     def node(self, kind, inputs, *outputs, **attributes):
@@ -222,8 +232,7 @@ def export(layer: nn.Module, path, *, verify: bool = True) -> Path:
 
 def _load(source):
     """An onnx.ModelProto from a path, or as it is."""
-    import onnx
-
+    onnx = _library("onnx")
     if isinstance(source, onnx.ModelProto):
         return source
     path = Path(source)
@@ -253,28 +262,21 @@ def run(source, x: Tensor, state=None, lengths: Tensor | None = None):
         that the file holds
     lengths: [batch] integers
     Returns y [batch, time, output] and a tuple with every tensor of the final state,
-    in the order of the layer's; the tuple may be given back for the next chunk.
+    in the order of the layer's. Of layers in one direction it may be given back as
+    the state of the next chunk.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(
-            "onnxruntime is not installed: pip install 'lstmbook[onnx]'"
-        ) from error
-
+    onnxruntime, model = _library("onnxruntime"), _load(source)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # small networks; a pool costs more than it gives
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        _load(source).SerializeToString(), options, ["CPUExecutionProvider"]
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
     feed = {"x": operators.array(x)}
     if lengths is not None:
         feed["lengths"] = lengths.cpu().numpy().astype(np.int64)
     if state is not None:
-        defaults = session.get_overridable_initializers()
-        names = [i.name for i in defaults if i.name != "lengths"]
-        names = [i.name for i in _load(source).graph.input if i.name in names]
+        names = [i.name for i in model.graph.input if "initial_" in i.name]
         given = [operators.array(s) for s in _flat(state)]
         if len(given) != len(names):
             raise ValueError(f"state has {len(given)} tensors, the file takes {names}")
@@ -411,7 +413,7 @@ def _read(node, weights) -> nn.Module:
     for way, label in enumerate(ways):
         operator = operators.Operator(
             node.op_type,
-            given["hidden_size"],
+            weights[names["R"]].shape[-1],
             functions[way * each : (way + 1) * each],
             **{what: weights[names[what]][way] for what in "WRBP" if names.get(what)},
             flags={k: given.get(k) for k in ("input_forget", "linear_before_reset")},

@@ -4,6 +4,8 @@ Its kernels share no code with torch's. They have what torch's have not: peephol
 coupled gates, other squashing functions, the GRU that resets before the product.
 """
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -101,6 +103,26 @@ def test_the_state_carries_a_file_from_chunk_to_chunk():
     torch.testing.assert_close(torch.cat([first, second], 1), y, atol=1e-6, rtol=1e-6)
     for a, b in zip(last, final, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["odyssey", "gru before", "rnn tanh"])
+def test_padding_changes_nothing_in_a_file(name):
+    model, x = lb.onnx.to_onnx(both_ways(name)), data().detach().float()
+    y, final = lb.onnx.run(model, x, lengths=LENGTHS)
+    x[torch.arange(T) >= LENGTHS[:, None]] = float("nan")
+    z, last = lb.onnx.run(model, x, lengths=LENGTHS)
+    for a, b in zip((y, *final), (z, *last), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_without_the_libraries_the_error_says_what_to_install(monkeypatch):
+    model = lb.onnx.to_onnx(layer_of("lstm"))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"onnxruntime .* pip install"):
+        lb.onnx.run(model, data())
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"onnx is not .* pip install"):
+        lb.onnx.to_onnx(layer_of("lstm"))
 
 
 # -- the oracle can fail ------------------------------------------------------
