@@ -52,7 +52,7 @@ def tiny_shakespeare(tokens: int = 15_400_000, hidden_size: int = 256):
     )
 
 
-def spelling_to_sound(words: int = 600_000, hidden_size: int = 128):
+def spelling_to_sound(words: int = 360_000, hidden_size: int = 128):
     """Letters to phonemes with attention, on the words of CMUdict.
 
     words: how many are read in training, 105,567 of them different ones
