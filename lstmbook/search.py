@@ -138,19 +138,20 @@ def greedy(
     ]
 
 
-def length_penalty(length: Tensor, alpha: float) -> Tensor:
-    """((5 + length) / 6)^alpha, what a log-probability is divided by.
+def length_penalty(length: Tensor, power: float) -> Tensor:
+    """((5 + length) / 6)^power, what a log-probability is divided by.
 
-    alpha: 0 compares probabilities, which favours short sequences; 1 is nearly
+    power: 0 compares probabilities, which favours short sequences; 1 is nearly
         the mean over symbols
-    Source: Wu et al. 2016, eq. 14 (without its coverage penalty).
+    Source: Wu et al. 2016, eq. 14, where the power is called alpha, without the
+        coverage penalty.
     """
-    return ((5 + length) / 6) ** alpha
+    return ((5 + length) / 6) ** power
 
 
 def beam_search(
     model, prompt: Tensor, *, end: int, max_length: int, min_length: int = 0,
-    width: int = 5, alpha: float = 0.6, state=None, ctx=None,
+    width: int = 5, penalty: float = 0.6, state=None, ctx=None,
 ) -> list[list[Hypothesis]]:  # fmt: skip
     """The best sequences found when `width` of them are followed at once.
 
@@ -160,7 +161,7 @@ def beam_search(
     max_length: symbols at most, the end among them
     min_length: symbols at least, the end not counted
     width: hypotheses kept for each row, those that have ended among them
-    alpha: of `length_penalty`; lengths are counted with the end symbol
+    penalty: the power in `length_penalty`; lengths are counted with the end symbol
     state, ctx: what the model starts from, a row for each of the prompt's
 
     Returns up to `width` hypotheses a row, the best score first. With width=1 it is
@@ -172,8 +173,8 @@ def beam_search(
     _check_search(model, prompt, end, max_length, min_length)
     if width < 1:
         raise ValueError(f"width={width}: at least one hypothesis is followed")
-    if not alpha >= 0:
-        raise ValueError(f"alpha={alpha}: it must be 0 or more")
+    if not penalty >= 0:
+        raise ValueError(f"penalty={penalty}: it must be 0 or more")
     device, B = next(model.parameters()).device, len(prompt)
     with evaluating(model), torch.no_grad():
         last, beams = prompt.to(device), 1
@@ -191,7 +192,7 @@ def beam_search(
             log_p = torch.where(ended.unsqueeze(2), stay, log_p)
             total = total.to(log_p.dtype).unsqueeze(2) + log_p  # [B, beams, V]
             length = length + ~ended
-            score = total / length_penalty(length.to(total.dtype), alpha).unsqueeze(2)
+            score = total / length_penalty(length.to(total.dtype), penalty).unsqueeze(2)
             k = min(width, beams * V)
             score, at = score.flatten(1).topk(k, dim=1)
             parent, symbol = at // V, at % V

@@ -210,7 +210,7 @@ class Seq2Seq(nn.Module):
         sources: a list, each as the source vocabulary takes it, or ids
         width: of the beam; 1 is greedy
         max_length: symbols at most; twice the longest source and ten unless given
-        options: for `lstmbook.search.beam_search` (alpha, min_length)
+        options: for `lstmbook.search.beam_search` (penalty, min_length)
 
         Returns a list of lists of `Hypothesis`.
         """
@@ -226,7 +226,7 @@ class Seq2Seq(nn.Module):
             }  # fmt: skip
             start = torch.full((len(rows), 1), self.boundary)
             if width == 1:
-                options.pop("alpha", None)  # no two lengths are compared
+                options.pop("penalty", None)  # no two lengths are compared
                 found += [[h] for h in greedy(self, start, **common, **options)]
             else:
                 found += beam_search(self, start, width=width, **common, **options)

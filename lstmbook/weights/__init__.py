@@ -62,7 +62,7 @@ def _tiny_shakespeare(tokens, hidden_size, **options):
     )
 
 
-def spelling_to_sound(words: int = 600_000, hidden_size: int = 128):
+def spelling_to_sound(words: int = 360_000, hidden_size: int = 128):
     """Letters to phonemes with attention, on the words of CMUdict.
 
     words: how many are read in training, 105,567 of them different ones

@@ -29,7 +29,7 @@ def by_teacher_forcing(model, prompt, symbols):
     return float(sum(log_p[len(prompt) - 1 + k, s] for k, s in enumerate(symbols)))
 
 
-def all_sequences(model, prompt, max_length, min_length=0, alpha=0.0, symbols=V):
+def all_sequences(model, prompt, max_length, min_length=0, penalty=0.0, symbols=V):
     """Every sequence by its score, the best first."""
     rest = [s for s in range(symbols) if s != END]
     found = []
@@ -42,22 +42,24 @@ def all_sequences(model, prompt, max_length, min_length=0, alpha=0.0, symbols=V)
             else:
                 continue
             p = by_teacher_forcing(model, prompt, list(whole))
-            found.append((p / ((5 + len(whole)) / 6) ** alpha, p, body, len(whole)))
+            found.append((p / ((5 + len(whole)) / 6) ** penalty, p, body, len(whole)))
     return sorted(found, reverse=True)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("min_length", [0, 2])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_beam_as_wide_as_everything_is_the_exhaustive_search(seed, min_length, alpha):
+def test_a_beam_as_wide_as_everything_is_the_exhaustive_search(
+    seed, min_length, penalty
+):
     model, max_length = random_model(seed), 4
     prompts = torch.tensor([[0, 2], [2, 2], [1, 0]])
     found = beam_search(
         model, prompts, end=END, max_length=max_length, min_length=min_length,
-        width=200, alpha=alpha,
+        width=200, penalty=penalty,
     )  # fmt: skip
     for prompt, beams in zip(prompts, found, strict=True):
-        want = all_sequences(model, prompt, max_length, min_length, alpha)
+        want = all_sequences(model, prompt, max_length, min_length, penalty)
         assert len(beams) == len(want)
         for beam, (score, p, body, length) in zip(beams, want, strict=True):
             assert beam.ids.tolist() == list(body)
@@ -85,7 +87,7 @@ def test_a_beam_of_one_is_greedy(seed):
 def test_the_score_is_the_models_own(seed, width):
     model = random_model(seed, symbols=6)
     prompts = torch.tensor([[0, 2], [5, 3]])
-    found = beam_search(model, prompts, end=END, max_length=8, width=width, alpha=0.7)
+    found = beam_search(model, prompts, end=END, max_length=8, width=width, penalty=0.7)
     for prompt, beams in zip(prompts, found, strict=True):
         assert len(beams) == width
         assert [b.score for b in beams] == sorted([b.score for b in beams])[::-1]
@@ -127,7 +129,12 @@ class Table(nn.Module):
 
 def best_of(model, width, max_length):
     [beams] = beam_search(
-        model, torch.tensor([[0]]), end=END, max_length=max_length, width=width, alpha=0
+        model,
+        torch.tensor([[0]]),
+        end=END,
+        max_length=max_length,
+        width=width,
+        penalty=0,
     )
     return beams[0].ids.tolist(), round(float(torch.tensor(beams[0].score).exp()), 6)
 
@@ -162,11 +169,11 @@ def test_a_wider_beam_may_find_less():
 
 def test_alpha_favours_longer_sequences():
     # All symbols are alike, so every further one costs log 3.
-    def length(alpha):
+    def length(penalty):
         return len(
             beam_search(
                 Table(3, {}), torch.tensor([[0]]), end=END, max_length=4, width=300,
-                alpha=alpha,
+                penalty=penalty,
             )[0][0].ids
         )  # fmt: skip
 
@@ -233,5 +240,5 @@ def test_a_beam_has_a_width_and_a_penalty():
     prompt = torch.tensor([[0]])
     with pytest.raises(ValueError, match="width=0"):
         beam_search(random_model(0), prompt, end=END, max_length=4, width=0)
-    with pytest.raises(ValueError, match="alpha=-1"):
-        beam_search(random_model(0), prompt, end=END, max_length=4, alpha=-1)
+    with pytest.raises(ValueError, match="penalty=-1"):
+        beam_search(random_model(0), prompt, end=END, max_length=4, penalty=-1)
