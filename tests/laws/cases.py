@@ -65,14 +65,19 @@ ATTENTION = {
 CELLS |= ATTENTION
 
 
-def make(name, seed=0, **options):
-    """A cell in float64 with every weight random, biases and initial state too."""
+def randomised(build, seed=0, bound=0.7):
+    """What `build` makes, in float64 with every weight uniform in ±bound."""
     torch.manual_seed(seed)
-    cell = CELLS[name](**options).double()
+    cell = build().double()
     with torch.no_grad():
         for weight in cell.parameters():
-            weight.uniform_(-0.7, 0.7)
+            weight.uniform_(-bound, bound)
     return cell
+
+
+def make(name, seed=0, **options):
+    """A cell in float64 with every weight random, biases and initial state too."""
+    return randomised(lambda: CELLS[name](**options), seed)
 
 
 def runs(name, backend, reset=False, trace=False):
@@ -136,3 +141,13 @@ def assert_same(a: dict, b: dict, atol=1e-10, rtol=1e-9):
             a[name], b[name], atol=atol, rtol=rtol,
             msg=lambda m, name=name: f"{name}: {m}",
         )  # fmt: skip
+
+
+def assert_rows_as_alone(layer, x, lengths):
+    """Every row of a padded batch gives what it gives by itself, without padding."""
+    y, state = layer(x, lengths=lengths)
+    for row, n in enumerate(lengths.tolist()):
+        y1, s1 = layer(x[row : row + 1, :n])
+        torch.testing.assert_close(y[row : row + 1, :n], y1)
+        for a, b in zip(state, s1, strict=True):
+            torch.testing.assert_close(a[row : row + 1], b)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cases import ATTENTION, B, D, H, M, S, T, data, loss_of, make
+from cases import ATTENTION, B, D, H, M, S, T, data, loss_of, make, randomised
 from test_arguments import says
 
 import lstmbook as lb
@@ -23,12 +23,7 @@ CELLS = {
 
 
 def layer_of(name, seed=0):
-    torch.manual_seed(seed)
-    cell = CELLS[name]().double()
-    with torch.no_grad():
-        for weight in cell.parameters():
-            weight.uniform_(-0.7, 0.7)
-    return lb.Recurrent(cell)
+    return lb.Recurrent(randomised(CELLS[name], seed))
 
 
 def memory_of(seed=3, steps=S):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from cases import assert_same, loss_of, outcome
+from cases import assert_rows_as_alone, assert_same, loss_of, outcome, randomised
 from torch import nn
 
 import lstmbook as lb
@@ -31,12 +31,7 @@ CELLS = {
 
 
 def make(name, seed=0, **options):
-    torch.manual_seed(seed)
-    cell = CELLS[name](**options).double()
-    with torch.no_grad():
-        for weight in cell.parameters():
-            weight.uniform_(-0.5, 0.5)
-    return cell
+    return randomised(lambda: CELLS[name](**options), seed, bound=0.5)
 
 
 def data(cell, batch=B, time=T, seed=0):
@@ -264,13 +259,7 @@ def test_two_chunks_equal_one(name, cut):
 @pytest.mark.parametrize("name", CELLS)
 def test_a_row_alone_equals_the_row_in_a_batch(name):
     cell = make(name)
-    layer, x = lb.Recurrent(cell), data(cell)
-    y, state = layer(x, lengths=LENGTHS)
-    for row, n in enumerate(LENGTHS.tolist()):
-        y1, s1 = layer(x[row : row + 1, :n])
-        torch.testing.assert_close(y[row : row + 1, :n], y1)
-        for a, b in zip(state, s1, strict=True):
-            torch.testing.assert_close(a[row : row + 1], b)
+    assert_rows_as_alone(lb.Recurrent(cell), data(cell), LENGTHS)
 
 
 @pytest.mark.parametrize("filling", [1e6, float("nan"), float("inf")])

@@ -12,6 +12,7 @@ from cases import (
     D,
     H,
     T,
+    assert_rows_as_alone,
     assert_same,
     data,
     learned,
@@ -19,6 +20,7 @@ from cases import (
     make,
     outcome,
     pairs,
+    randomised,
     truncated,
 )
 from torch import nn
@@ -352,13 +354,7 @@ def test_two_chunks_equal_one(name, backend, cut):
 
 @pytest.mark.parametrize(("name", "backend"), pairs())
 def test_a_row_alone_equals_the_row_in_a_batch(name, backend):
-    layer, x = layer_of(make(name), backend), data()
-    y, state = layer(x, lengths=LENGTHS)
-    for row, n in enumerate(LENGTHS.tolist()):
-        y1, s1 = layer(x[row : row + 1, :n])
-        torch.testing.assert_close(y[row : row + 1, :n], y1)
-        for a, b in zip(state, s1, strict=True):
-            torch.testing.assert_close(a[row : row + 1], b)
+    assert_rows_as_alone(layer_of(make(name), backend), data(), LENGTHS)
 
 
 @pytest.mark.parametrize("filling", [0.0, 1e6, float("nan"), float("inf")])
@@ -558,12 +554,7 @@ NORMED = {
 
 
 def normed(norm, seed=0):
-    torch.manual_seed(seed)
-    cell = NORMED[norm]().double()
-    with torch.no_grad():
-        for weight in cell.parameters():
-            weight.uniform_(-0.7, 0.7)
-    return cell
+    return randomised(NORMED[norm], seed)
 
 
 def changed(cell, **factors):
