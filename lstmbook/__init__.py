@@ -53,6 +53,7 @@ _SUBMODULES = (
     "reference",
     "scale",
     "search",
+    "timing",
     "training",
     "weights",
 )

@@ -13,6 +13,8 @@ from lstmbook.datasets.synthetic import (
     WORDS,
     adding,
     agreement,
+    counting,
+    parity,
     recall,
     to_text,
 )
@@ -20,11 +22,13 @@ from lstmbook.datasets.synthetic import (
 TASKS = [
     lambda generator: adding(16, 30, generator),
     lambda generator: recall(16, 30, generator),
+    lambda generator: parity(16, 30, generator),
     lambda generator: agreement(16, 30, generator),
 ]
+NAMES = ["adding", "recall", "parity", "agreement"]
 
 
-@pytest.mark.parametrize("task", TASKS, ids=["adding", "recall", "agreement"])
+@pytest.mark.parametrize("task", TASKS, ids=NAMES)
 def test_a_seed_gives_the_same_batch_and_a_generator_moves_on(task):
     (x, y), (again_x, again_y) = task(7), task(7)
     assert torch.equal(x, again_x) and torch.equal(y, again_y)
@@ -34,7 +38,7 @@ def test_a_seed_gives_the_same_batch_and_a_generator_moves_on(task):
     assert not torch.equal(x, task(generator)[0])
 
 
-@pytest.mark.parametrize("task", TASKS, ids=["adding", "recall", "agreement"])
+@pytest.mark.parametrize("task", TASKS, ids=NAMES)
 def test_the_global_generator_is_neither_used_nor_moved(task):
     torch.manual_seed(1)
     first, state = task(7)[0], torch.get_rng_state()
@@ -51,6 +55,9 @@ def test_the_global_generator_is_neither_used_nor_moved(task):
         lambda: adding(0, 10, 0),
         lambda: recall(4, 0, 0),
         lambda: recall(4, 5, 0, distractors=0),
+        lambda: parity(0, 5, 0),
+        lambda: parity(4, 0, 0),
+        lambda: counting(0),
         lambda: agreement(4, -1, 0),
     ],
 )
@@ -114,6 +121,38 @@ def test_recall_distractors_say_nothing_about_the_symbol():
     seen = x[:, 1].argmax(dim=1)
     shares = torch.stack([target[seen == d].float().mean() for d in seen.unique()])
     torch.testing.assert_close(shares, torch.full((3,), 0.5), atol=0.02, rtol=0)
+
+
+# -- parity and counting ----------------------------------------------------
+
+
+def test_parity_turns_at_every_one_and_at_no_zero():
+    x, odd = parity(50, 30, 0)
+    assert x.shape == (50, 30, 2) and x.dtype == torch.float32
+    assert odd.shape == (50, 30) and odd.dtype == torch.int64
+    assert torch.equal(x.sum(2), torch.ones(50, 30))
+    before = torch.cat([torch.zeros(50, 1, dtype=torch.int64), odd[:, :-1]], 1)
+    assert torch.equal(x[..., 1].bool(), odd != before)
+
+
+def test_parity_cannot_be_guessed_from_a_bit():
+    x, odd = parity(20_000, 3, 0)
+    shares = [odd[x[:, 2, b] == 1, 2].float().mean() for b in (0, 1)]
+    torch.testing.assert_close(torch.stack(shares), torch.full((2,), 0.5), atol=0.02,
+                               rtol=0)  # fmt: skip
+
+
+def test_counting_asks_for_the_end_and_not_for_the_first_b():
+    x, target = counting(3)
+    assert x.shape == (3, 7, 3) and target.shape == (3, 7)
+    read = ["".join("Sab"[k] for k in row.argmax(1)) for row in x[:, :, :]]
+    assert read[2] == "Saaabbb"
+    assert target.tolist() == [
+        [1, -100, 0, -100, -100, -100, -100],
+        [1, -100, -100, 2, 0, -100, -100],
+        [1, -100, -100, -100, 2, 2, 0],
+    ]
+    assert x[0, 3:].abs().sum() == 0  # padding
 
 
 # -- agreement --------------------------------------------------------------
