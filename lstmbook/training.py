@@ -227,6 +227,7 @@ def fit_and_keep_best(
 
     Returns (updates made, [(update, valid loss), ...]).
     """
+    model.train()  # Lightning leaves the mode as it was: no dropout in a second fit
     between = math.ceil(updates / checks)
     updates = math.ceil(updates / between) * between  # the last look is at the end
     task = Task(
