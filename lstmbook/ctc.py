@@ -402,31 +402,33 @@ def align(log_p: Tensor, labels) -> Alignment:
     seen = log_p[:, symbols]
 
     def sweep(seen, skip, together):
-        """alpha [time, S]: `together` is a sum over the ways in, or their best."""
-        alpha = np.full(seen.shape, -np.inf)
-        alpha[0, :2] = seen[0, :2]
+        """What leads to each place, without the step itself: [time, S].
+
+        together: a sum over the ways in, or the best of them
+        """
+        into = np.full(seen.shape, -np.inf)
+        into[0, :2] = 0
         for t in range(1, len(seen)):
-            before = alpha[t - 1]
+            before = into[t - 1] + seen[t - 1]
             ways = np.full((3, len(before)), -np.inf)
             ways[0] = before
             ways[1, 1:] = before[:-1]
             ways[2, 2:] = np.where(skip[2:], before[:-2], -np.inf)
-            alpha[t] = together(ways) + seen[t]
-        return alpha
+            into[t] = together(ways)
+        return into
 
     def add(ways):
         return np.logaddexp.reduce(ways, axis=0)
 
-    forward = sweep(seen, skip, add)
-    # Read backward, a skip that led to place s leads from it.
+    forward = sweep(seen, skip, add) + seen
+    # Read backward, a skip that led to a place leads from it.
     back = np.zeros_like(skip)
     back[2:] = skip[::-1][:-2]
-    backward = sweep(seen[::-1], back, add)[::-1, ::-1] if len(symbols) == 1 else (
-        sweep(seen[::-1, ::-1], back, add)[::-1, ::-1]
-    )  # fmt: skip
-    backward = backward - seen
+    backward = sweep(seen[::-1, ::-1], back, add)[::-1, ::-1]
     total = np.logaddexp.reduce(forward[-1, -2:])
-    best = sweep(seen, skip, lambda ways: ways.max(axis=0))
+    if total == -np.inf:
+        raise ValueError(f"the labels {labels} have probability 0 in this sound")
+    best = sweep(seen, skip, lambda ways: ways.max(axis=0)) + seen
     path = np.zeros(T, dtype=np.int64)
     path[-1] = len(symbols) - 1
     if len(symbols) > 1 and best[-1, -2] > best[-1, -1]:
