@@ -220,8 +220,7 @@ def fit_and_keep_best(
 ):  # fmt: skip
     """Train with a falling learning rate; the weights of the best look stay.
 
-    model: as for `Task`; train, valid: data loaders
-    loss: as for `Task`
+    model, loss: as for `Task`; train, valid: data loaders
     updates: how many, rounded up to whole looks; `checks` looks at `valid` in all
     patience: stop after so many looks without a better one
     options: for `trainer`

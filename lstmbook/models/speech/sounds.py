@@ -56,7 +56,7 @@ def train_model(
     model, network, train, valid, collate, augment, epochs, batch_size, seed, **options
 ):
     """What both models do once examples are features; returns the model."""
-    from ..training import fit_and_keep_best
+    from ...training import fit_and_keep_best
 
     if seed is not None:
         torch.manual_seed(seed)
