@@ -38,6 +38,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 11025])
 def test_any_rate_becomes_the_one_asked_for(write, rate):
+    pytest.importorskip("librosa")
     wave = read_wav(write(tone(440, rate=rate), rate), 8000)
     assert wave.dtype == torch.float32 and abs(len(wave) - 4000) <= 1
     spectrum = torch.fft.rfft(wave).abs()
@@ -199,6 +200,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch):
 def spoken():
     if importlib.util.find_spec("espeakng_loader") is None:
         pytest.skip("needs the extra accents")
+    pytest.importorskip("librosa")
     return accents.phrases(24, seed=4)
 
 

@@ -195,6 +195,16 @@ def test_framewise_targets_are_the_words_in_their_spans(listeners):
     assert float(log_p[:, 0].mean()) < 0.3
 
 
+def test_log_probabilities_keep_or_gain_precision():
+    model = recogniser()
+    x = torch.randn(1, 5, 2)
+    assert model.double()(x.double())[0].dtype == torch.float64
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_p, _ = model.float()(x)
+    assert log_p.dtype == torch.float32
+    torch.testing.assert_close(log_p.exp().sum(2), torch.ones(1, 5))
+
+
 def test_texts_of_letters_keep_their_spaces():
     model = recogniser(vocabulary=Vocabulary(" abc"))
     assert model.labels("ab c").tolist() == [2, 3, 1, 4]

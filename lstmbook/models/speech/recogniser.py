@@ -70,7 +70,10 @@ class SpeechRecogniser(nn.Module):
 
     def forward(self, x: Tensor, state=None, lengths: Tensor | None = None):
         y, state = self.layer(x, state, lengths)
-        return self.output(self.dropout(y)).float().log_softmax(2), state
+        logits = self.output(self.dropout(y))
+        # Under autocast in half precision a long text's loss would be lost.
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        return logits.log_softmax(2, dtype), state
 
     def fit(
         self, utterances, valid=None, *, framewise: bool = False, epochs: float = 20,
@@ -83,7 +86,8 @@ class SpeechRecogniser(nn.Module):
         utterances: `Utterance`s, or pairs (sound, text)
         framewise: learn the symbol of each step by cross entropy, as before CTC: a
             word's own within its span, the blank between. For vocabularies of words,
-            and utterances that have spans
+            and utterances that have spans. What it then says at a step is no part of
+            a path: read it with width=1
         valid, epochs, batch_size, learning_rate, augment, patience, checks, seed,
         progress, options: as in `SpeechClassifier.fit`; the loss is in nats for a
             whole text, or for a step when framewise
