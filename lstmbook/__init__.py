@@ -41,7 +41,9 @@ __version__ = "0.1.0"
 
 # Imported when first used, so that `import lstmbook` costs little more than torch.
 _SUBMODULES = (
+    "audio",
     "claims",
+    "ctc",
     "datasets",
     "diagnostics",
     "edits",

@@ -9,7 +9,7 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import cmudict, digits, series, synthetic, text, video
+from . import accents, cmudict, digits, series, speech, synthetic, text, video
 from .cache import (
     DataError,
     DataUnavailable,
@@ -25,6 +25,7 @@ __all__ = [
     "DataError",
     "DataUnavailable",
     "HashMismatch",
+    "accents",
     "available",
     "cache_dir",
     "card",
@@ -32,6 +33,7 @@ __all__ = [
     "digits",
     "fetch",
     "series",
+    "speech",
     "synthetic",
     "text",
     "video",

