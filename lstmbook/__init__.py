@@ -42,6 +42,7 @@ __version__ = "0.1.0"
 # Imported when first used, so that `import lstmbook` costs little more than torch.
 _SUBMODULES = (
     "claims",
+    "counterpoint",
     "datasets",
     "diagnostics",
     "edits",
@@ -52,7 +53,9 @@ _SUBMODULES = (
     "plotting",
     "reference",
     "scale",
+    "scores",
     "search",
+    "synthesis",
     "training",
     "weights",
 )

@@ -9,7 +9,7 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import cmudict, digits, series, synthetic, text, video
+from . import cmudict, digits, music, series, synthetic, text, video, voices
 from .cache import (
     DataError,
     DataUnavailable,
@@ -31,8 +31,10 @@ __all__ = [
     "cmudict",
     "digits",
     "fetch",
+    "music",
     "series",
     "synthetic",
     "text",
     "video",
+    "voices",
 ]
