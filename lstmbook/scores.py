@@ -141,6 +141,21 @@ def read(path, resolution: int = 4, **options) -> Piece:
     return from_music21(score, resolution, **options)
 
 
+def from_abc(tune: str, resolution: int = 4, **options) -> Piece:
+    """A tune in ABC, such as `FolkTune.abc` or one that a model wrote, as a `Piece`.
+
+    options: as in `from_music21`
+    Raises ValueError for what is no ABC: a model may well write such.
+    """
+    from music21 import converter
+
+    try:
+        score = converter.parse(f"X:1\n{tune}", format="abc", forceSource=True)
+    except Exception as error:  # the reader has many kinds
+        raise ValueError(f"the tune cannot be read as ABC: {error}") from error
+    return from_music21(score, resolution, **{"chords": "highest", **options})
+
+
 def svg(piece: Piece, width: int = 1600, scale: int = 40) -> str:
     """The engraved score on one page, as SVG.
 

@@ -40,8 +40,9 @@ def chorales(split: str = "train", resolution: int = 4, progress: bool = True):
     progress: a text bar while the files are parsed, which takes a minute and
         happens once: the result stays in the cache
 
-    Soprano, alto, tenor, bass. A chorale tune that Bach set several times is in one
-    part with all its settings, in whatever key they stand; see `_families`.
+    Soprano, alto, tenor, bass. A tune that Bach set several times is in one part with
+    all its settings, in whatever key they stand: melodies that begin with the same
+    ten intervals are taken for one tune.
     Raises DataUnavailable where music21 is missing, and HashMismatch for a
     version with other files.
     """
@@ -117,7 +118,7 @@ def folk_tunes(split: str = "train", collections=("ryansMammoth", "oneills1850")
 def parse_abc(text: str) -> list[FolkTune]:
     """The tunes of an ABC file, without what a player does not need.
 
-    Fingerings and other "quoted" marks, bowing (u, v), !decorations!, comments and
+    Fingerings and other "quoted" marks, bows, turns and fermatas, comments and
     words are left out, and a line that goes on (\\) is joined to the next. A tune
     without key or music is left out; a meter that is missing is "none".
     """
@@ -159,15 +160,16 @@ def abc_tokens(text: str) -> list[str]:
 
     A token carries the space before it. Joined, they are the text again:
     "".join(abc_tokens(text)) == text. `SymbolVocabulary(sorted(set(tokens)))`
-    numbers them; they take seven tenths of the steps of characters.
+    numbers them, of all tunes, since some tokens occur in one tune only; they take
+    seven tenths of the steps of characters.
     """
     return _TOKEN.findall(text)
 
 
 def _plain_music(line: str) -> str:
     line = re.sub(r'"[^"]*"|![^!\n]*!|\+[a-z]+\+', "", line)
-    line = re.sub(r'["!]', "", line)  # one alone: an old line break, a slip
-    line = re.sub(r"[uvT~](?=[\[({_=^A-Ga-gz.])", "", line)  # bows and turns
+    # ABC 2.1, sec. 4.14 and 4.16: bows, turns, fermatas have letters from H to w
+    line = re.sub(r'["!~*+#H-Wh-w]', "", line)
     return re.sub(r"[ \t]+", " ", line).strip()
 
 

@@ -53,7 +53,7 @@ class FrameModel(nn.Module):
     The first frame is predicted from an empty one. A frame's cost is the sum of the
     costs of its keys, silent ones too: the probability of a set of notes, which sums
     to one over all sets. But given the past the keys know nothing of one another.
-    Source: the "RNN" of Boulanger-Lewandowski et al. 2012, sec. 7, with an LSTM.
+    Source: the "RNN" of Boulanger-Lewandowski et al. 2012, here with an LSTM.
     """
 
     def __init__(self, layer: nn.Module, keys=PIANO, dropout: float = 0.0):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lstmbook import scores
 from lstmbook.datasets import DataError, DataUnavailable, available, fetch, music
 from lstmbook.datasets import cache as cache_module
 from lstmbook.datasets.music import (
@@ -20,6 +21,7 @@ from lstmbook.datasets.music import (
     parse_abc,
 )
 from lstmbook.datasets.registry import Installed
+from lstmbook.datasets.vocabulary import Vocabulary
 from lstmbook.datasets.voices import (
     REST,
     Piece,
@@ -93,6 +95,16 @@ def test_tokens_give_back_every_chorale(bach, resolution):
         for k in (free[0], free[-1]):
             moved = transpose(piece, k, tokens.compass)
             assert tokens.decode(tokens.encode(moved), like=moved) == moved
+
+
+def test_a_chorale_is_written_and_read_as_it_stands_in_the_corpus(bach, tmp_path):
+    path = fetch("chorales") / "bwv269.mxl"
+    piece = next(p for p in bach["all"] if p.name == path.stem)
+    assert scores.read(path, resolution=4) == piece
+    for name in ("a.mid", "a.musicxml"):
+        back = scores.read(scores.write(piece, tmp_path / name), resolution=4)
+        assert back == piece
+    assert (back.sharps, back.meter, back.pickup) == (1, "3/4", 1.0)
 
 
 def test_the_cache_holds_what_was_parsed(tmp_path):
@@ -196,7 +208,7 @@ K:A
 vA2(Ac) "4"e>c |\\
 ac'!trill!e z2 :| % the end
 K:D
-|: [Ace]2 (3abc {g}f2 ~B ^c,/ :|
+|: [Ace]2 (3abc {g}f2 ~B H^c,/ :|
 w: words to sing
 
 X:2
@@ -246,6 +258,13 @@ def test_the_folk_tunes_are_there_and_split_by_name(folk):
         assert not a & b
     assert 0.75 < len(folk["train"]) / len(folk["all"]) < 0.85
     assert all(t.key and t.music and t.unit for t in folk["all"])
+
+
+def test_the_training_tunes_have_every_character_of_the_others(folk):
+    text = {s: "\n".join(t.abc for t in folk[s]) for s in PARTS}
+    vocabulary = Vocabulary(text["train"])
+    for split in ("valid", "test"):
+        assert vocabulary.decode(vocabulary.encode(text[split])) == text[split]
 
 
 def test_tokens_of_folk_tunes_are_the_text_in_fewer_steps(folk):

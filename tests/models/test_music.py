@@ -244,6 +244,27 @@ def test_what_is_composed_follows_the_probabilities():
     assert model.compose(1, temperature=0) == Piece.of([ROWS[int(best)]])
 
 
+def test_five_lines_outside_the_book(tmp_path):
+    pytest.importorskip("music21")
+    from lstmbook import scores
+
+    tunes = [Piece.of([[60 + n, 48], [62 + n, 50]], resolution=2) for n in range(3)]
+    for n, one in enumerate(tunes):
+        scores.write(one, tmp_path / f"{n}.musicxml")
+
+    found = [scores.read(p, resolution=2) for p in sorted(tmp_path.glob("*.musicxml"))]
+    model = VoiceModel.of_size(VoiceTokens.of(found, margin=3), hidden_size=8)
+    model.fit(found[1:], found[:1], augment=True, epochs=1, progress=False)
+    path = scores.write(model.compose(8, seed=3, resolution=2), tmp_path / "new.mid")
+    lb.save(model, tmp_path / "mine.safetensors")
+
+    assert found == tunes and path.stat().st_size > 50
+    again = lb.load(tmp_path / "mine.safetensors")
+    assert again.compose(8, seed=3) == model.compose(8, seed=3)
+    harmony = again.harmonise(found[0].voice(0), particles=4, seed=1)
+    assert harmony.voice(0) == found[0].voice(0) and harmony.voices == 2
+
+
 @pytest.mark.parametrize("kind", ["voices", "frames"])
 def test_a_saved_model_is_the_same_model(tmp_path, kind):
     many = pieces(2)

@@ -86,6 +86,15 @@ def test_a_score_of_ones_own_in_another_rhythm(tmp_path):
     assert piece.sharps == 1
 
 
+def test_a_tune_in_abc_becomes_a_piece_or_is_refused():
+    piece = scores.from_abc("M:6/8\nL:1/8\nK:D\nFGA [df]3|z3 f3|]\n", resolution=2)
+    assert piece.pitch[:, 0].tolist() == [66, 67, 69] + [78] * 3 + [R] * 3 + [78] * 3
+    assert (piece.sharps, piece.meter) == (2, "6/8")
+    for wrong in ("M:4/4\nK:C\n", "", "K:C\n|| :|"):
+        with pytest.raises(ValueError, match=r"no notes|cannot be read as ABC"):
+            scores.from_abc(wrong)
+
+
 def test_several_notes_in_one_part_are_refused_or_the_highest_taken(tmp_path):
     path = tmp_path / "chords.abc"
     path.write_text("X:1\nM:4/4\nL:1/4\nK:C\nC [CEG] c2|\n")
