@@ -41,7 +41,10 @@ __version__ = "0.1.0"
 
 # Imported when first used, so that `import lstmbook` costs little more than torch.
 _SUBMODULES = (
+    "audio",
     "claims",
+    "counterpoint",
+    "ctc",
     "datasets",
     "diagnostics",
     "edits",
@@ -52,7 +55,9 @@ _SUBMODULES = (
     "plotting",
     "reference",
     "scale",
+    "scores",
     "search",
+    "synthesis",
     "timing",
     "training",
     "weights",

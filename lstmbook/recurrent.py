@@ -32,6 +32,7 @@ __all__ = [
     "detach",
     "flip",
     "index",
+    "last_output",
     "padding",
     "tree_map",
     "where",
@@ -311,3 +312,14 @@ class Stack(nn.Module):
             "dropout": self.dropout,
             "residual": self.residual,
         }
+
+
+def last_output(state) -> Tensor:
+    """A layer's last output, from the state it gives back: [batch, output].
+
+    Of a stack that of its last layer; of two directions the forward output at the
+    row's end and the backward output at its start, side by side.
+    """
+    if isinstance(state, BidirectionalState):
+        return torch.cat([last_output(way) for way in state], dim=1)
+    return state.h if hasattr(state, "h") else last_output(state[-1])

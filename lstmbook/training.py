@@ -215,22 +215,23 @@ class ProgressBar(Callback):
 
 def fit_and_keep_best(
     model: nn.Module, train, valid, updates: int, *, learning_rate: float,
-    stateful: bool = False, checks: int = 10, patience: int | None = None,
-    progress: bool = True, **options,
+    loss=sequence_loss, stateful: bool = False, checks: int = 10,
+    patience: int | None = None, progress: bool = True, **options,
 ):  # fmt: skip
     """Train with a falling learning rate; the weights of the best look stay.
 
-    model: as for `Task`; train, valid: data loaders
+    model, loss: as for `Task`; train, valid: data loaders
     updates: how many, rounded up to whole looks; `checks` looks at `valid` in all
     patience: stop after so many looks without a better one
     options: for `trainer`
 
     Returns (updates made, [(update, valid loss), ...]).
     """
+    model.train()  # Lightning leaves the mode as it was: no dropout in a second fit
     between = math.ceil(updates / checks)
     updates = math.ceil(updates / between) * between  # the last look is at the end
     task = Task(
-        model, stateful=stateful,
+        model, loss, stateful=stateful,
         optimizer=cosine(learning_rate, updates, warmup=min(20, updates // 10)),
     )  # fmt: skip
     best = KeepBest(patience)

@@ -9,7 +9,18 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import cmudict, digits, series, synthetic, text, video
+from . import (
+    accents,
+    cmudict,
+    digits,
+    music,
+    series,
+    speech,
+    synthetic,
+    text,
+    video,
+    voices,
+)
 from .cache import (
     DataError,
     DataUnavailable,
@@ -25,14 +36,18 @@ __all__ = [
     "DataError",
     "DataUnavailable",
     "HashMismatch",
+    "accents",
     "available",
     "cache_dir",
     "card",
     "cmudict",
     "digits",
     "fetch",
+    "music",
     "series",
+    "speech",
     "synthetic",
     "text",
     "video",
+    "voices",
 ]

@@ -20,7 +20,7 @@ import time
 import warnings
 from pathlib import Path
 
-from .registry import Archive, File, Installed, Url, find
+from .registry import Archive, File, Folder, Installed, Url, find
 
 PART = ".part-"  # what the name of a temporary folder begins with
 
@@ -62,6 +62,11 @@ def fetch(name: str, file: str | None = None) -> Path:
     if isinstance(entry.source, Installed):
         return _installed(name, entry)
     path = cache_dir() / name / entry.name
+    if isinstance(entry.source, Folder):
+        try:
+            return _fetch_folder(entry, path)
+        except OSError as error:
+            raise _cache_error(path, error) from error
     lacking = f"{name}: {entry.name} is not in the cache."
     try:
         if path.is_file():
@@ -82,6 +87,9 @@ def available(name: str) -> bool:
         try:
             if isinstance(entry.source, Installed):
                 _installed(name, entry)
+            elif isinstance(entry.source, Folder):
+                if any(_unusable(cache_dir() / name / entry.name, _listed(entry))):
+                    return False
             elif sha256(cache_dir() / name / entry.name) != entry.sha256:
                 return False
         except (OSError, DataError):
@@ -90,7 +98,15 @@ def available(name: str) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal.
+
+    Of a folder: of the lines "<SHA-256>  <name>" of the files in it, sorted by
+    name, without those whose name begins with "_" (what Python puts there).
+    """
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != "_")
+        lines = "".join(f"{sha256(p)}  {p.name}\n" for p in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -152,6 +168,101 @@ def _download(entry: File, path: Path, lacking: str) -> None:
                 "twice, something on the way alters files, or the source changed."
             )
         os.replace(part, path)
+
+
+def _fetch_folder(entry: File, folder: Path) -> Path:
+    """All files of a folder, checked; those that are not there are downloaded."""
+    listed = _listed(entry)
+    lacking = dict(_unusable(folder, listed))
+    if not lacking:
+        return folder
+    changed = [reason for reason in lacking.values() if reason]
+    if changed:
+        warnings.warn(
+            f"{changed[0]} It is fetched again, with {len(changed) - 1} others.",
+            stacklevel=3,
+        )
+    try:
+        _download_folder(entry, folder, {n: listed[n] for n in lacking})
+    except DataUnavailable as error:
+        raise DataUnavailable(
+            f"{folder.parent.name}: {len(lacking)} of the {len(listed)} files of "
+            f"{entry.name} are not in the cache. They could not be downloaded: "
+            f"{error}\n"
+            f"With a network, run: python -m lstmbook.datasets {folder.parent.name}\n"
+            f"Without one, copy the files to {folder}; their SHA-256 are in "
+            f"{Path(__file__).parent / entry.source.list}"
+        ) from error
+    return folder
+
+
+def _listed(entry: File) -> dict[str, str]:
+    """{name: SHA-256} of the files of a folder."""
+    path = Path(__file__).parent / entry.source.list
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != entry.sha256:
+        raise HashMismatch(_mismatch(path, entry.sha256, found))
+    lines = (line.split("  ") for line in content.decode().splitlines())
+    return {name: digest for digest, name in lines}
+
+
+def _unusable(folder: Path, listed: dict[str, str]):
+    """(name, why) of each file that is missing (why is "") or another one."""
+    for name, digest in listed.items():
+        path = folder / name
+        try:
+            found = sha256(path)
+        except FileNotFoundError:
+            yield name, ""
+            continue
+        if found != digest:
+            yield name, _mismatch(path, digest, found)
+
+
+def _download_folder(entry: File, folder: Path, wanted: dict[str, str]) -> None:
+    # What has arrived whole stays, so that a broken download of thousands of files
+    # goes on where it stopped.
+    from concurrent.futures import ThreadPoolExecutor
+
+    import requests
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    with (
+        tempfile.TemporaryDirectory(prefix=PART, dir=folder.parent) as temporary,
+        requests.Session() as session,
+        tqdm(desc=entry.name, total=len(wanted), leave=False, delay=0.5,
+             file=sys.stdout) as bar,
+        ThreadPoolExecutor(8) as pool,
+    ):  # fmt: skip
+
+        def bring(name):
+            address = entry.source.address + name
+            try:
+                answer = session.get(address, timeout=30)
+                answer.raise_for_status()
+            except requests.exceptions.RequestException as error:
+                raise DataUnavailable(f"{address}: {error}") from error
+            found = hashlib.sha256(answer.content).hexdigest()
+            if found != wanted[name]:
+                raise HashMismatch(
+                    f"{_mismatch(name, wanted[name], found)} It came from {address} "
+                    "and was thrown away."
+                )
+            part = Path(temporary) / name
+            part.write_bytes(answer.content)
+            os.replace(part, folder / name)
+            bar.update()
+
+        jobs = [pool.submit(bring, name) for name in wanted]
+        try:
+            for job in jobs:
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _sweep(folder: Path) -> None:

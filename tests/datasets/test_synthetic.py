@@ -14,6 +14,7 @@ from lstmbook.datasets.synthetic import (
     adding,
     agreement,
     counting,
+    delays,
     parity,
     recall,
     to_text,
@@ -24,8 +25,9 @@ TASKS = [
     lambda generator: recall(16, 30, generator),
     lambda generator: parity(16, 30, generator),
     lambda generator: agreement(16, 30, generator),
+    lambda generator: delays(16, 30, generator),
 ]
-NAMES = ["adding", "recall", "parity", "agreement"]
+NAMES = ["adding", "recall", "parity", "agreement", "delays"]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=NAMES)
@@ -59,6 +61,9 @@ def test_the_global_generator_is_neither_used_nor_moved(task):
         lambda: parity(4, 0, 0),
         lambda: counting(0),
         lambda: agreement(4, -1, 0),
+        lambda: delays(0, 30, 0),
+        lambda: delays(4, 30, 0, intervals=(10,)),
+        lambda: delays(4, 30, 0, intervals=(0, 10)),
     ],
 )
 def test_sizes_that_do_not_fit_raise(wrong):
@@ -153,6 +158,34 @@ def test_counting_asks_for_the_end_and_not_for_the_first_b():
         [1, -100, -100, -100, 2, 2, 0],
     ]
     assert x[0, 3:].abs().sum() == 0  # padding
+
+
+# -- delays -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("intervals", [(10, 15), (15, 10), (1, 2, 7)])
+def test_delays_asks_at_every_spike_for_the_interval_that_ends_there(intervals):
+    x, target = delays(40, 100, 0, intervals=intervals)
+    assert x.shape == (40, 100, 1) and target.shape == (40, 100)
+    assert x.dtype == torch.float32 and target.dtype == torch.int64
+    for spikes, answers in zip(x[..., 0], target, strict=True):
+        at = spikes.nonzero()[:, 0]
+        assert (spikes[at] == 1).all() and (answers[spikes == 0] == -100).all()
+        ends = torch.cat([torch.tensor([-1]), at])
+        found = [intervals[k] for k in answers[at].tolist()]
+        assert ends.diff().tolist() == found
+        assert 100 - 1 - at[-1] <= max(intervals)  # none is left out at the end
+
+
+def test_delays_has_all_intervals_equally_often():
+    answers = delays(400, 300, 0, intervals=(2, 3, 4))[1]
+    shares = answers[answers >= 0].bincount() / (answers >= 0).sum()
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.01, rtol=0)
+
+
+def test_delays_may_end_before_the_first_spike():
+    x, target = delays(3, 4, 0)
+    assert not x.any() and (target == -100).all()
 
 
 # -- agreement --------------------------------------------------------------

@@ -138,6 +138,24 @@ def test_the_best_weights_on_the_held_out_text_are_kept():
     assert kept == pytest.approx(min(nats), abs=0.02)
 
 
+def test_a_second_fit_trains_with_dropout_as_the_first_did(monkeypatch):
+    modes = []
+    forward = LanguageModel.forward
+
+    def spied(self, *arguments):
+        if torch.is_grad_enabled():
+            modes.append(self.dropout.training)
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(LanguageModel, "forward", spied)
+    model = LanguageModel.of_size(Vocabulary("ab"), 4, dropout=0.5)
+    for _ in range(2):
+        modes.clear()
+        model.fit("ab" * 200, batch_size=2, steps=10, epochs=1, progress=False)
+        assert modes and all(modes)
+        assert not model.training
+
+
 def test_patience_stops_and_the_record_says_how_much_was_read():
     patient = fit(periodic(), valid=PERIODIC[:1000][::-1], tokens=20_000, checks=20)
     hasty = fit(
