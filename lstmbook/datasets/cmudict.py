@@ -9,7 +9,7 @@ import hashlib
 from .archive import members
 from .cache import fetch
 
-__all__ = ["PHONEMES", "pronunciations"]
+__all__ = ["PHONEMES", "pronunciations", "syllables"]
 
 # ARPAbet, the 39 of the dictionary; a vowel may carry a digit for its stress.
 PHONEMES = (  # noqa: SIM905
@@ -50,6 +50,14 @@ def pronunciations(
         if said not in ways:
             ways.append(said)
     return words
+
+
+def syllables(sounds: tuple[str, ...]) -> int:
+    """How many syllables one way to say a word has: its vowels.
+
+    The vowels of ARPAbet are those whose name begins with A, E, I, O or U.
+    """
+    return sum(sound[0] in "AEIOU" for sound in sounds)
 
 
 def _part(word: str) -> str:
