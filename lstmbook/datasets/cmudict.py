@@ -4,10 +4,9 @@ words = pronunciations("train")
 words["tomato"]     # [("T","AH","M","EY","T","OW"), ("T","AH","M","AA","T","OW")]
 """
 
-import hashlib
-
 from .archive import members
 from .cache import fetch
+from .splits import twentieth
 
 __all__ = ["PHONEMES", "pronunciations", "syllables"]
 
@@ -61,6 +60,5 @@ def syllables(sounds: tuple[str, ...]) -> int:
 
 
 def _part(word: str) -> str:
-    twentieth = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % 20
     parts = {number: part for part, number in HELD_OUT.items()}
-    return parts.get(twentieth, "train")
+    return parts.get(twentieth(word), "train")
