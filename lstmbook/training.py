@@ -11,10 +11,9 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from .datasets.batches import ByLength
+from .datasets.batches import loader_by_length
 from .states import detach, tree_map
 
 
@@ -247,12 +246,13 @@ def fit_and_keep_best(
 
 def fit_by_length(
     model: nn.Module, train, valid, collate, *, epochs: float, batch_size: int,
-    steps=len, seed: int | None = None, network: nn.Module | None = None, **options,
+    steps=len, seed: int | None = None, network: nn.Module | None = None,
+    workers: int = 0, **options,
 ):  # fmt: skip
     """Train on lists of examples, in batches of about one length; gives the model.
 
     collate: function (examples, training) -> batch; training is False for `valid`
-    steps: the length of an example, by which batches are put together
+    steps, workers: as in `lstmbook.datasets.batches.loader_by_length`
     seed: of the order of the batches and of torch's random numbers (dropout)
     network: what is called with a batch, where it is not the model itself
     options: for `fit_and_keep_best`
@@ -263,12 +263,11 @@ def fit_by_length(
     if seed is not None:
         torch.manual_seed(seed)
     loaders = [
-        DataLoader(
-            part, collate_fn=lambda rows, training=training: collate(rows, training),
-            batch_sampler=ByLength(map(steps, part), batch_size, shuffle=training),
+        loader_by_length(
+            part, collate, batch_size, shuffle=training, steps=steps, workers=workers
         )
         for part, training in ((train, True), (valid, False))
-    ]  # fmt: skip
+    ]
     updates = math.ceil(epochs * len(loaders[0]))
     made, history = fit_and_keep_best(network or model, *loaders, updates, **options)
     model.training_record = {"updates": made, "valid": history}

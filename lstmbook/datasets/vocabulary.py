@@ -154,6 +154,56 @@ class SymbolVocabulary:
         return {"symbols": self.symbols}
 
 
+class SentenceVocabulary(SymbolVocabulary):
+    """Words of sentences: "The cat moves." is read as "the cat moves".
+
+    symbols: the words, each once
+    unknown: one of them that stands for every word that is not there; without it such
+        a word raises
+
+    A sentence becomes its words in small letters, without marks of punctuation
+    (`words_of`), and comes back with a space between them.
+    """
+
+    def __init__(self, symbols, unknown: str | None = None):
+        super().__init__(symbols)
+        if unknown is not None and unknown not in self._numbers:
+            raise ValueError(f"unknown={unknown!r} is not among the words")
+        self.unknown = unknown
+
+    @classmethod
+    def of(cls, sentences, at_least: int = 1):
+        """The words of some sentences, in the order of the alphabet.
+
+        at_least: how often a word has to be there; with 2 or more, the rarer ones are
+            read as "<unknown>", which a model can then write, too
+        """
+        counts = Counter(w for s in sentences for w in words_of(s))
+        words = sorted(w for w, n in counts.items() if n >= at_least)
+        if at_least > 1:
+            return cls([*words, "<unknown>"], "<unknown>")
+        return cls(words)
+
+    def encode(self, sentence: str) -> Tensor:
+        """The numbers of a sentence's words, int64 [words]."""
+        words = words_of(sentence)
+        if self.unknown is not None:
+            words = [w if w in self._numbers else self.unknown for w in words]
+        return super().encode(words)
+
+    def decode(self, numbers: Tensor) -> str:
+        """The sentence of a sequence of numbers [words]."""
+        return " ".join(super().decode(numbers))
+
+    def config(self) -> dict:
+        return super().config() | {"unknown": self.unknown}
+
+
+def words_of(sentence: str) -> list[str]:
+    """The words of a sentence in small letters, without punctuation."""
+    return re.findall(r"<unknown>|[^\W_]+(?:['’-][^\W_]+)*", sentence.lower())
+
+
 def _unknown(text: str, position: int, size: int) -> ValueError:
     symbol = text[position]
     return ValueError(

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 import lstmbook as lb
 from lstmbook.datasets.vocabulary import SymbolVocabulary, Vocabulary
-from lstmbook.models.seq2seq import Pairs, Seq2Seq, _TeacherForcing
+from lstmbook.models.seq2seq import Seq2Seq
+from lstmbook.models.writer import Pairs, TeacherForcing
 
 LETTERS, SOUNDS = Vocabulary("abcd"), SymbolVocabulary(["A!", "B!", "C!", "D!"])
 KINDS = [("additive", "lstm"), ("multiplicative", "gru"), (None, "lstm")]
@@ -74,7 +75,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows(attention, cell):
     from lstmbook.training import sequence_loss
 
     model, pairs = model_of(attention, cell), some_pairs(5)
-    whole = _TeacherForcing(model)
+    whole = TeacherForcing(model)
     encoded = model._encode_pairs(pairs)
     batch, wanted = model._collate(encoded)
     assert isinstance(batch, Pairs)
@@ -123,7 +124,7 @@ def test_without_attention_only_the_ends_of_the_source_are_read():
 def test_every_parameter_gets_a_gradient(attention, cell):
     model = model_of(attention, cell)
     batch, wanted = model._collate(model._encode_pairs(some_pairs(8)))
-    logits, _ = _TeacherForcing(model)(batch)
+    logits, _ = TeacherForcing(model)(batch)
     F.cross_entropy(logits.flatten(0, 1), wanted.flatten()).backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None and (weight.grad != 0).any(), name
