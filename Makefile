@@ -52,7 +52,7 @@ clean:
 
 .venv/.test: .venv/.book
 	@echo "Installing PyTorch and the rest into .venv; minutes, the first time ..."
-	$(PIP) -e ".[accents,book,digits,forecasting,music,speech,train,test]"
+	$(PIP) -e ".[accents,book,digits,forecasting,music,speech,train,video,test]"
 	touch $@
 
 .venv/.lab: .venv/.test

@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from typing import NamedTuple
 
 import torch
 
@@ -47,3 +48,48 @@ def ratios(times: dict, baseline: str) -> dict:
         low, middle, high = statistics.quantiles(r, n=4)
         result[name] = (middle, low, high)
     return result
+
+
+class Waiting(NamedTuple):
+    """Seconds of each batch: waiting for the loader, and working on what it gave."""
+
+    loader: list[float]
+    model: list[float]
+
+    @property
+    def share(self) -> float:
+        """The share of all time that the model waited; near 0 it is not starved."""
+        waited = sum(self.loader)
+        return waited / (waited + sum(self.model))
+
+
+def waiting(loader, step, batches: int | None = None, warm_up: int = 1) -> Waiting:
+    """How long a loader makes a model wait, beside how long the model works.
+
+    loader: gives batches; step: function of a batch, all that is done with it
+    batches: how many at most; the first `warm_up` of them, in which workers start, are
+        not counted
+
+    By the clock on the wall: processes that load work at the same time as the model.
+    """
+    found, batches = Waiting([], []), batches or len(loader)
+    source = iter(loader)
+    for number in range(batches):
+        start = time.perf_counter()
+        try:
+            batch = next(source)
+        except StopIteration:
+            break
+        given = time.perf_counter()
+        step(batch)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        done = time.perf_counter()
+        if number >= warm_up:
+            found.loader.append(given - start)
+            found.model.append(done - given)
+    if not found.loader:
+        raise ValueError(
+            f"no batch is left to time after {warm_up} to warm up: give more batches"
+        )
+    return found

@@ -11,7 +11,7 @@ In the second kind the order of events decides the words: `swapped` shows the sa
 frames in another order, and another sentence is right.
 
 Nothing of the test is seen in training, twice over: its sprites are other pictures,
-and its combinations of actor and movement are others (`part_of`). Who cannot tell a
+and what happens in its films happens in no other (`part_of`). Who cannot tell a
 new film from an old one is right in neither.
 """
 
@@ -21,28 +21,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .animals import ANIMALS, animals
-from .splits import SPLITS
-from .video import digit_sprites, draw, scaled
+from .casting import (
+    DIRECTIONS,
+    MOVEMENTS,
+    Cast,
+    cast,
+    draw_events,
+    draw_sprites,
+    part_of,
+)
+from .video import draw
 
-MOVEMENTS = ("moving left and right", "moving up and down", "moving in circles",
-             "standing still")  # fmt: skip
-DIRECTIONS = ("left", "right", "up", "down")
-
-
-class Cast(NamedTuple):
-    """The sprites that films are made of.
-
-    sprites: float32 [N, s, s], from 0 (ground) to 1 (ink)
-    who: int64 [N], whose picture each is, a number in `actors`
-    actors: what sentences call them: "the digit 3", "the cat"
-    split: "train", "valid" or "test"
-    """
-
-    sprites: Tensor
-    who: Tensor
-    actors: tuple[str, ...]
-    split: str
+__all__ = [
+    "DIRECTIONS",
+    "MOVEMENTS",
+    "Cast",
+    "Films",
+    "Stills",
+    "cast",
+    "in_order",
+    "moving",
+    "part_of",
+    "stills",
+    "swapped",
+]
 
 
 class Films(NamedTuple):
@@ -62,66 +64,6 @@ class Films(NamedTuple):
     def pairs(self) -> list[tuple[Tensor, str]]:
         """[(frames [time, 1, size, size], sentence), ...], to learn from."""
         return list(zip(self.frames, self.captions, strict=True))
-
-
-def cast(
-    split: str = "train", size: int = 12, *, digits=range(10), animals=ANIMALS
-) -> Cast:
-    """Sprites of digits and animals, of one part of each data set.
-
-    size: pixels of a side
-    digits, animals: which of them; with animals=() nothing has to be downloaded
-    """
-    if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r}; there are: {', '.join(SPLITS)}")
-    digits, animals = list(digits), list(animals)
-    unknown = [d for d in digits if d not in range(10)]
-    unknown += [a for a in animals if a not in ANIMALS]
-    if unknown or len(set(digits + animals)) < max(2, len(digits) + len(animals)):
-        raise ValueError(
-            f"digits={digits}, animals={animals}: give at least two actors, each once, "
-            f"digits from 0 to 9 and animals of {', '.join(ANIMALS)}"
-        )
-    sprites, who = [], []
-    for chosen, first, read in (
-        (digits, 0, lambda: digit_sprites(split, size)),
-        (
-            [ANIMALS.index(a) for a in animals],
-            len(digits),
-            lambda: _animals(split, size),
-        ),
-    ):
-        if not chosen:
-            continue
-        pictures, labels = read()
-        for number, label in enumerate(chosen, first):
-            mine = pictures[labels == label]
-            sprites.append(mine)
-            who.append(torch.full((len(mine),), number))
-    actors = [f"the digit {d}" for d in digits] + [f"the {a}" for a in animals]
-    return Cast(torch.cat(sprites), torch.cat(who), tuple(actors), split)
-
-
-def _animals(split, size):
-    images, labels = animals(split)
-    return scaled(images, size), labels
-
-
-def part_of(actor: int, movement: int) -> str:
-    """The part whose films show this combination: "train", "valid" or "test".
-
-    actor: number in the cast; movement: number in MOVEMENTS or DIRECTIONS
-
-    A fixed pattern: every actor has one movement of the four that only the test shows,
-    and every second one has another that only the validation shows. So each actor and
-    each movement is seen in training, and never these two together.
-    """
-    match (movement - actor) % 4:
-        case 0:
-            return "test"
-        case 1 if actor % 2 == 0:
-            return "valid"
-    return "train"
 
 
 class Stills(NamedTuple):
@@ -148,8 +90,8 @@ def stills(
     """
     generator = _generator(generator)
     _check(cast, batch, size, count, 1, 1)
-    who = _events(cast, batch, count, "all", generator)[:, :, 0]
-    sprites = cast.sprites[_sprites(cast, who, generator)]
+    who = draw_events(cast, batch, count, "all", generator)[:, :, 0]
+    sprites = cast.sprites[draw_sprites(cast, who, generator)]
     s = sprites.shape[-1]
     at = torch.rand((batch, count, 2), generator=generator) * (size - s)
     frames = draw(sprites, at.unsqueeze(1), size)[:, 0]
@@ -166,8 +108,8 @@ def moving(
         "the digit 3 is moving up and down and the cat is standing still"
     generator: a `torch.Generator` of the CPU, or a seed
     time, size: frames, and pixels of a side
-    combinations: of actors and movements, those of "train", "valid" or "test"
-        (`part_of`), or "all"; those of the cast's own part unless given
+    combinations: of events, those of "train", "valid" or "test" (`part_of`), or "all";
+        those of the cast's own part unless given
 
     Where and how fast is drawn at random. What happens is in every frame's
     neighbourhood: the mean of all frames says as much as their order.
@@ -176,9 +118,9 @@ def moving(
     """
     generator = _generator(generator)
     _check(cast, batch, size, count, time, 2)
-    events = _events(cast, batch, count, combinations, generator)
+    events = draw_events(cast, batch, count, combinations, generator)
     events = events.gather(1, events[:, :, :1].argsort(1).expand(-1, -1, 2))
-    which = _sprites(cast, events[:, :, 0], generator)
+    which = draw_sprites(cast, events[:, :, 0], generator)
     room = size - cast.sprites.shape[1]
     shape = (batch, count, 1)
     start = torch.rand((batch, count, 1, 2), generator=generator)
@@ -218,8 +160,8 @@ def in_order(
     _check(cast, batch, size, 2, time, 4)
     if time % 2:
         raise ValueError(f"time={time}: two halves need an even number of frames")
-    events = _events(cast, batch, 2, combinations, generator)
-    which = _sprites(cast, events[:, :, 0], generator)
+    events = draw_events(cast, batch, 2, combinations, generator)
+    which = draw_sprites(cast, events[:, :, 0], generator)
     room, half = size - cast.sprites.shape[1], time // 2
     length = (0.5 + 0.5 * torch.rand((batch, 2), generator=generator)) * room
     start = torch.rand((batch, 2, 2), generator=generator) * room
@@ -260,41 +202,6 @@ def _generator(generator) -> torch.Generator:
     if isinstance(generator, torch.Generator):
         return generator
     return torch.Generator().manual_seed(generator)
-
-
-def _events(cast, batch, count, combinations, generator) -> Tensor:
-    """Actors, all different, with a movement each: int64 [batch, count, 2]."""
-    part = cast.split if combinations is None else combinations
-    if part not in (*SPLITS, "all"):
-        raise ValueError(f"combinations={part!r}: choose 'all' or one of {SPLITS}")
-    allowed = torch.tensor(
-        [
-            (a, m)
-            for a in range(len(cast.actors))
-            for m in range(4)
-            if part in ("all", part_of(a, m))
-        ]
-    )
-    if len(allowed[:, 0].unique()) < count:
-        raise ValueError(
-            f"{count} actors are needed, and the combinations of {part!r} have "
-            f"{len(allowed[:, 0].unique())}: make the cast larger"
-        )
-    # Each film draws an order of the combinations, and takes the first of each actor.
-    order = torch.rand((batch, len(allowed)), generator=generator).argsort(1)
-    shuffled = allowed[order]
-    actors = shuffled[:, :, 0]
-    again = (actors.unsqueeze(2) == actors.unsqueeze(1)).tril(-1).any(2)
-    rows = again.int().argsort(dim=1, stable=True)[:, :count]
-    return shuffled.gather(1, rows.unsqueeze(2).expand(-1, -1, 2))
-
-
-def _sprites(cast, actors, generator) -> Tensor:
-    """A picture of each actor: rows of the cast's sprites, as `actors`."""
-    counts = cast.who.bincount(minlength=len(cast.actors))
-    first = counts.cumsum(0) - counts  # the sprites of an actor lie together
-    drawn = torch.rand(actors.shape, generator=generator) * counts[actors]
-    return first[actors] + drawn.long().minimum(counts[actors] - 1)
 
 
 def _check(cast, batch, size, count, time, shortest) -> None:

@@ -12,17 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from .cache import DataError
 from .splits import SPLITS
-from .videofiles import usable
+from .videofolder import WithCaptions, usable
 
 # Films 1 to 1200, 1201 to 1300 and 1301 to 1970 of the mapping.
 MSVD_PARTS = {"train": (0, 1200), "valid": (1200, 1300), "test": (1300, 1970)}
 
 
-class FeatureFolder(Dataset):
+class FeatureFolder(WithCaptions):
     """Features of films and their captions: pairs (features [time, F], caption).
 
     folder: of files `<name>.npy`, each an array [frames, F] of numbers
@@ -55,11 +54,7 @@ class FeatureFolder(Dataset):
             raise DataError(
                 f"{self.folder}: there are no features of any caption's film"
             )
-        self.names, self.captions = map(list, zip(*rows, strict=True))
-        self.lengths = [frames or found[n] for n in self.names]
-
-    def __len__(self) -> int:
-        return len(self.names)
+        super().__init__(rows, [frames or found[n] for n, _ in rows])
 
     def __getitem__(self, k: int) -> tuple[Tensor, str]:
         array = self._open(self.folder / f"{self.names[k]}.npy")
@@ -67,13 +62,6 @@ class FeatureFolder(Dataset):
             middles = (2 * np.arange(self.frames) + 1) / (2 * self.frames)
             array = array[(middles * len(array)).astype(int)]
         return torch.from_numpy(array.astype(np.float32)), self.captions[k]
-
-    def references(self) -> dict[str, list[str]]:
-        """{name of a film: its captions}, to judge what a model writes by."""
-        found: dict[str, list[str]] = {}
-        for name, caption in zip(self.names, self.captions, strict=True):
-            found.setdefault(name, []).append(caption)
-        return found
 
     def _open(self, path: Path) -> np.ndarray:
         if not path.is_file():

@@ -1,9 +1,17 @@
 """Films of bouncing sprites: what is told about them is what they show."""
 
+import numpy as np
 import pytest
 import torch
 
-from lstmbook.datasets.video import bouncing, coast, digit_sprites, draw
+from lstmbook.datasets import DataError
+from lstmbook.datasets.video import (
+    bouncing,
+    coast,
+    digit_sprites,
+    draw,
+    moving_mnist,
+)
 
 # Three sprites without a dark pixel, so that every pixel of theirs can be found.
 SPRITES = torch.rand(3, 5, 5, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.1
@@ -141,3 +149,30 @@ def test_digit_sprites_of_the_splits_differ_and_scale():
 def test_a_bad_argument_raises_and_says_why(call, words):
     with pytest.raises(ValueError, match=f"(?s){words}"):
         call()
+
+
+def test_films_of_moving_mnist_come_out_of_its_layout(tmp_path):
+    stored = np.random.RandomState(0).randint(0, 256, (20, 6, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "mnist_test_seq.npy", stored)
+    films = moving_mnist(slice(2, 5), tmp_path / "mnist_test_seq.npy")
+    assert films.shape == (3, 20, 1, 8, 8) and films.dtype == torch.float32
+    want = torch.from_numpy(stored[7, 3]) / 255
+    assert torch.equal(films[1, 7, 0], want)
+    assert len(moving_mnist(path=tmp_path / "mnist_test_seq.npy")) == 6
+    assert len(moving_mnist([5, 0], tmp_path / "mnist_test_seq.npy")) == 2
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "objects", "floats", "flat"])
+def test_a_file_of_another_layout_is_named_and_refused(kind, tmp_path):
+    path = tmp_path / f"{kind}.npy"
+    content = {
+        "objects": np.array([[None]]),
+        "floats": np.zeros((2, 2, 4, 4)),
+        "flat": np.zeros((2, 4), np.uint8),
+    }
+    if kind in content:
+        np.save(path, content[kind], allow_pickle=True)
+    else:
+        path.write_bytes(b"hello" if kind == "text" else b"")
+    with pytest.raises(DataError, match=f"{kind}.npy"):
+        moving_mnist(path=path)

@@ -105,22 +105,39 @@ class Seen(nn.Module):
     reader: what turns a film into frames first, such as a `VideoReader`; None where
         films are frames already
 
-        model = captioner(words, network.output_size, source=Seen(network))
+        seen = Seen(network).fit(films.frames)
+        model = captioner(words, network.output_size, source=seen)
         model.fit(films.pairs())             # each frame is looked at once
+
+    `fit` brings each feature to mean 0 and deviation 1. A step of one pixel is little
+    beside the change from a cat to a bear, and has to be seen as well.
     """
 
     def __init__(self, network: nn.Module, reader=None):
         super().__init__()
         self.network, self.reader = network.requires_grad_(False), reader
+        self.register_buffer("mean", torch.zeros(network.output_size))
+        self.register_buffer("deviation", torch.ones(network.output_size))
+
+    def fit(self, films):
+        """Take mean and deviation of the features of some films; gives itself."""
+        self.mean.zero_()
+        self.deviation.fill_(1)
+        seen = torch.cat([self.encode(film) for film in films])
+        self.mean.copy_(seen.mean(0))
+        # A feature that never changes stays as it is.
+        deviation = seen.std(0)
+        self.deviation.copy_(torch.where(deviation > 1e-6, deviation, 1))
+        return self
 
     @torch.no_grad()
     def encode(self, film) -> Tensor:
         """Features [time, F] of frames [time, channels, height, width], or of a film
         that the reader knows to read."""
         frames = film if self.reader is None else self.reader.encode(film)
-        device = next(self.network.parameters()).device
         with evaluating(self.network):
-            return self.network(frames.unsqueeze(0).to(device))[0].cpu()
+            features = self.network(frames.unsqueeze(0).to(self.mean.device))[0]
+        return ((features - self.mean) / self.deviation).cpu()
 
     def config(self) -> dict:
         return {"network": self.network, "reader": self.reader}
