@@ -189,7 +189,8 @@ def seen():
     network = FrameCNN((1, 16, 16), (8, 12, 16), points=2)
     spotter = Spotter(network, 3)
     spotter.fit(stills(troupe(), 1500, 0, size=16),
-                stills(troupe("valid"), 100, 1, size=16), epochs=6, batch_size=32, learning_rate=0.01, seed=0, progress=False,
+                stills(troupe("valid"), 100, 1, size=16), epochs=6,
+                batch_size=32, learning_rate=0.01, seed=0, progress=False,
                 checks=3)  # fmt: skip
     assert spotter.accuracy(stills(troupe("test"), 200, 2, size=16)) > 0.95
     films = in_order(troupe(), 50, 3, size=16, time=8)
