@@ -9,7 +9,6 @@ rate is refused, with its name.
 """
 
 import contextlib
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +60,14 @@ class VideoReader:
         path = Path(film)
         times = self.times(path)
         span = times[-1] - times[0]
-        # Frame k stands for the k-th of as many equal parts: its middle.
+        # Frame k stands for the k-th of as many equal parts: it is what is on the
+        # screen just before the middle of that.
         step = span / max(1, len(times) - 1)
-        middles = [
-            times[0] + (span + step) * (2 * k + 1) / (2 * self.frames)
-            for k in range(self.frames)
-        ]
-        wanted = np.searchsorted([float(t) for t in times], [float(m) for m in middles])
-        wanted = (wanted - 1).clip(0)
+        middles = (np.arange(self.frames) + 0.5) / self.frames * (span + step)
+        wanted = np.searchsorted(times, times[0] + middles - 1e-6 * step) - 1
+        wanted = wanted.clip(0).tolist()
         pictures, kind = {}, "rgb24" if self.colour else "gray"
-        needed, decoded = set(wanted.tolist()), 0
+        needed, decoded = set(wanted), 0
         with _opened(path) as container:
             # Loaders have workers of their own; more threads only get in their way.
             container.streams.video[0].codec_context.thread_count = 1
@@ -87,11 +84,11 @@ class VideoReader:
                 f"{path} is broken: it announces {len(times)} frames, and {decoded} "
                 "can be decoded"
             )
-        film = torch.from_numpy(np.stack([pictures[k] for k in wanted.tolist()]))
+        film = torch.from_numpy(np.stack([pictures[k] for k in wanted]))
         film = film.movedim(3, 1) if self.colour else film.unsqueeze(1)
         return film.float() / 255
 
-    def times(self, path: str | Path) -> list[Fraction]:
+    def times(self, path: str | Path) -> list[float]:
         """When each frame is shown, in seconds; nothing is decoded."""
         path = Path(path)
         if not path.is_file():
@@ -110,13 +107,13 @@ class VideoReader:
                     continue
                 if packet.pts is None:
                     raise VideoError(f"{path}: frame {len(times)} has no time")
-                times.append(packet.pts * packet.time_base)
+                times.append(float(packet.pts * packet.time_base))
                 # a file may announce less than it holds
                 self._check_length(path, times[-1] - times[0])
         if not times:
             raise VideoError(f"{path} has no frames")
         times.sort()  # packets come in the order of decoding
-        gaps = np.diff([float(t) for t in times])
+        gaps = np.diff(times)
         # Containers round times; half a frame's time is no rounding.
         uneven = len(gaps) and np.abs(gaps / np.median(gaps) - 1).max() > 0.5
         if uneven and not self.variable_rate:
