@@ -111,8 +111,8 @@ def moving(
     combinations: of events, those of "train", "valid" or "test" (`part_of`), or "all";
         those of the cast's own part unless given
 
-    Where and how fast is drawn at random. What happens is in every frame's
-    neighbourhood: the mean of all frames says as much as their order.
+    Where and how fast is drawn at random. The words name no order: the trace that a
+    sprite leaves, all frames on top of one another, has the same shape read backwards.
     Source: the sentences of Sync-DRAW, Mittal, Marwah and Balasubramanian 2017, whose
     movements are the first two.
     """
