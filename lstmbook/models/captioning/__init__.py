@@ -1,11 +1,16 @@
 """Sentences about films.
 
-from lstmbook.datasets.captioned import cast, in_order
+from lstmbook.datasets.captioned import cast, in_order, stills
 from lstmbook.datasets.vocabulary import SentenceVocabulary
-from lstmbook.models.captioning import caption_scores, captioner, describe
-films = in_order(cast("train"), 2000, generator=0)
+from lstmbook.models.captioning import *
+actors = cast("train")
+network = FrameCNN((1, 32, 32))                # sees, before it is shown a film
+Spotter(network, len(actors.actors)).fit(stills(actors, 12000, 0), held_out)
+films = in_order(actors, 3000, generator=0)
 words = SentenceVocabulary.of(films.captions)
-model = captioner(words, (1, 32, 32), "attention").fit(films.pairs())
+seen = Seen(network).fit(films.frames[:300])
+model = captioner(words, network.output_size, "attention", source=seen)
+model.fit(films.pairs())
 test = in_order(cast("test"), 200, generator=1)
 print(caption_scores(model.translate(list(test.frames)), test.captions))
 [caption] = describe(model, test.frames[0])    # its text, and the attention it paid
