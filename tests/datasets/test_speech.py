@@ -162,7 +162,9 @@ def test_texts_of_ones_own_are_said_word_for_word_by_one_speaker():
             assert torch.equal(s.sound[a:b], source.sound)
             assert (source.text, source.speaker) == (word, s.speaker)
     again = joined_words(words, texts * 10, pause=(1, 3), seed=3)
-    assert all(torch.equal(a.sound, b.sound) for a, b in zip(strings, again, strict=True))
+    assert all(
+        torch.equal(a.sound, b.sound) for a, b in zip(strings, again, strict=True)
+    )
     assert {s.speaker for s in strings} == {"ann", "bob"}
     for text in ("", "one umbrella"):
         with pytest.raises(ValueError, match="the recordings of"):
