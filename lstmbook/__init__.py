@@ -43,6 +43,7 @@ __version__ = "0.1.0"
 _SUBMODULES = (
     "audio",
     "claims",
+    "counterpoint",
     "ctc",
     "datasets",
     "diagnostics",
@@ -54,7 +55,10 @@ _SUBMODULES = (
     "plotting",
     "reference",
     "scale",
+    "scores",
     "search",
+    "synthesis",
+    "timing",
     "training",
     "weights",
 )

@@ -123,7 +123,7 @@ def _fused_refuses(cell, x, reset, trace):
         return "the fused backend has no full gate recurrence"
     if spec.norm not in ("none", "ba2016"):
         return f"the fused backend has the norm of Ba et al. 2016, not {spec.norm!r}"
-    if spec.gradient != "full":
+    if spec.gradient != "full" and torch.is_grad_enabled():
         return "the fused backend computes the full gradient, not the truncated one"
     return None
 

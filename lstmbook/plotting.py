@@ -336,6 +336,8 @@ def bars_with_spread(
             apart = np.linspace(-0.16, 0.16, len(numbers))
             ax.plot(numbers, at + apart, "o", color=ink(color), markersize=3.5)
         reach = max(mean, numbers.max(), 0)
+        if len(numbers) > 1:
+            reach = max(reach, mean + sd)  # the name stands clear of the whisker
         direct_label(ax, reach, at, text, "#1F2933").set_fontweight("normal")
     ax.set_yticks(range(len(values)), list(values))
     ax.invert_yaxis()

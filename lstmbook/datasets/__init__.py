@@ -9,7 +9,18 @@ lstmbook.datasets NAME`` fetches one, so that chapters run offline later.
 Files are kept under ``$LSTMBOOK_DATA``, else in the user's cache folder.
 """
 
-from . import accents, cmudict, digits, series, speech, synthetic, text, video
+from . import (
+    accents,
+    cmudict,
+    digits,
+    music,
+    series,
+    speech,
+    synthetic,
+    text,
+    video,
+    voices,
+)
 from .cache import (
     DataError,
     DataUnavailable,
@@ -32,9 +43,11 @@ __all__ = [
     "cmudict",
     "digits",
     "fetch",
+    "music",
     "series",
     "speech",
     "synthetic",
     "text",
     "video",
+    "voices",
 ]

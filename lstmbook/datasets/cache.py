@@ -98,7 +98,15 @@ def available(name: str) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal.
+
+    Of a folder: of the lines "<SHA-256>  <name>" of the files in it, sorted by
+    name, without those whose name begins with "_" (what Python puts there).
+    """
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != "_")
+        lines = "".join(f"{sha256(p)}  {p.name}\n" for p in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

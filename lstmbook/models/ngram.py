@@ -64,6 +64,19 @@ class NGram:
         *_, p = self._chances(contexts, np.arange(self.symbols))
         return p
 
+    def among(self, ids, at, candidates, order: int | None = None) -> np.ndarray:
+        """What each candidate had as its probability at some places of a text.
+
+        at: [K], places in ids [N]; candidates: [C], symbols. Returns [K, C]; the sum
+        over all V symbols is 1, so over some of them it is below.
+        """
+        ids = _sequence("the text", ids, self.symbols)
+        candidates = _sequence("the candidates", candidates, self.symbols)
+        K, C = len(at), len(candidates)
+        contexts = [np.repeat(c[at], C) for c in self._contexts(ids, order)]
+        *_, p = self._chances(contexts, np.tile(candidates, K))
+        return p.reshape(K, C)
+
     def generate(self, prompt, steps: int, *, seed: int | None = None,
                  order: int | None = None, **options) -> torch.Tensor:  # fmt: skip
         """Read a prompt of ids [time], then draw `steps` ids: [steps].

@@ -694,6 +694,19 @@ def test_the_truncated_gradient_is_autograd_with_h_and_the_peepholes_cut(name):
         assert (cut[k] - full[k]).abs().max() > 1e-3, k
 
 
+@pytest.mark.parametrize("name", ["lstm1997", "odyssey"])
+def test_where_no_gradient_is_asked_for_the_truncated_one_keeps_nobody_waiting(name):
+    torch.manual_seed(0)
+    spec = lb.PRESETS[name].with_(gradient="truncated")
+    layer, x = lb.Recurrent(lb.LSTMCell(D, H, spec).double()), data()
+    assert layer.explain(x).startswith("loop")
+    slow, _ = layer(x)
+    with torch.no_grad():
+        assert layer.explain(x).startswith("fused")
+        fast, _ = layer(x)
+    torch.testing.assert_close(fast, slow.detach(), atol=1e-12, rtol=1e-12)
+
+
 def test_with_one_step_there_is_nothing_to_truncate():
     cell = make("lstm1997")
     whole = lb.LSTMCell(D, H, cell.spec.with_(gradient="full")).double()

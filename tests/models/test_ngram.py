@@ -249,3 +249,21 @@ def test_bad_use_of_the_model_raises():
         model.generate([3], 2)
     with pytest.raises(ValueError, match="temperature=-1"):
         model.generate([0], 2, temperature=-1)
+
+
+@pytest.mark.parametrize("order", [1, 3, None])
+def test_candidates_at_places_of_a_text_have_the_probabilities_after_its_beginning(
+    order,
+):
+    g = torch.Generator().manual_seed(0)
+    text = torch.randint(5, (60,), generator=g)
+    model = NGram(4, 5).fit(text)
+    other = torch.randint(5, (20,), generator=g)
+    found = model.among(other, [0, 1, 7, 19], [4, 0, 2], order)
+    for row, at in zip(found, (0, 1, 7, 19), strict=True):
+        wanted = model.probabilities(other[:at], order)[[4, 0, 2]]
+        assert row == pytest.approx(wanted, rel=1e-12)
+    everything = model.among(other, np.arange(20), np.arange(5), order)
+    assert everything.sum(1) == pytest.approx(np.ones(20), abs=1e-12)
+    costs = -np.log(everything[np.arange(20), other])
+    assert costs == pytest.approx(model.costs(other, order), rel=1e-12)
