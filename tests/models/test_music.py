@@ -61,6 +61,28 @@ def test_key_by_key_the_sets_of_a_frame_sum_to_one():
     assert len(sets) == 16 and total == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("holds", [False, True])
+def test_the_chances_of_keys_are_those_of_all_frames_counted(holds):
+    tokens = VoiceTokens([(62, 63), (61, 62)], holds=holds)
+    model, past = voice_model(tokens, scale=2), [(62, 61), (63, 61)]
+    rows = list(itertools.product(*(tokens.symbols(v).tolist() for v in (0, 1))))
+    before = tokens.encode(Piece.of(past))
+    wanted = torch.zeros(4)  # keys 60 to 63
+    for row in rows:
+        now = torch.cat([before, torch.tensor(row)])
+        logits, _ = model(torch.cat([torch.zeros(1).long(), now])[None])
+        logits[:, :, tokens.boundary] = -torch.inf
+        log_p = logits[0].log_softmax(1)[torch.arange(len(now)), now]
+        sounds = {n for n in tokens.decode(now).pitch[-1].tolist() if n != R}
+        for n in sounds:
+            wanted[n - 60] += float(log_p[-2:].sum().exp())
+    piece = Piece.of([*past, (62, 61)])
+    found = model.key_chances(piece, 4000, keys=(60, 63), seed=1)
+    assert found.shape == (3, 4)
+    assert torch.allclose(found[2], wanted, atol=0.03)
+    assert wanted[1:].min() > 0.05  # a mistake would show
+
+
 def test_a_frame_costs_the_sum_of_its_voices_and_the_whole_is_the_chain_rule():
     model, [piece] = voice_model(), pieces(1)
     [costs] = model.voice_costs([piece])

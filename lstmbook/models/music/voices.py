@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...datasets.voices import Piece, VoiceTokens
+from ...datasets.voices import PIANO, REST, Piece, VoiceTokens, piano_roll
 from ...modes import evaluating
 from ...search import probabilities
 from ...states import index
@@ -101,6 +101,44 @@ class VoiceModel(LanguageModel):
     def nats(self, pieces, **options) -> float:
         """Mean cost of a frame in nats, over all frames of all pieces."""
         return mean_nats(self.frame_costs(pieces, **options))
+
+    @torch.no_grad()
+    def key_chances(
+        self, piece: Piece, draws: int = 256, keys=PIANO, seed: int | None = None
+    ) -> Tensor:
+        """How likely each key is to sound in each frame, given the frames before.
+
+        draws: how many frames are drawn at each place, as the model expects them
+        keys: (lowest, highest) MIDI number
+
+        The share of the draws in which the key sounds, float32 [time, keys], counted
+        with one draw more, half of it with the key, so that nothing is impossible.
+        The notes of a draw know one another; these shares do not say which of them
+        come together, and are all that a `FrameModel` could know.
+        """
+        tokens, generator = self.vocabulary, generator_of(seed)
+        ids, state = tokens.stream([piece]), None
+        found = []
+        with evaluating(self):
+            for t in range(len(piece)):
+                row = torch.zeros(draws, dtype=torch.int64)
+                some = None if state is None else index(state, self._rows(row))
+                last = ids[t * tokens.voices].expand(draws, 1)
+                pitch = torch.full((draws, tokens.voices), REST)
+                for voice in range(tokens.voices):
+                    log_p, some = self._next(last, some)
+                    last = torch.multinomial(log_p.exp(), 1, generator=generator)
+                    number = last[:, 0] - tokens.symbols(voice)[0]
+                    low = tokens.compass[voice][0] - 1 - tokens.holds
+                    held = piece.pitch[t - 1, voice] if t else REST
+                    pitch[:, voice] = torch.where(number == 0, REST, number + low)
+                    if tokens.holds:
+                        pitch[number == 1, voice] = held
+                rolls = piano_roll(Piece.of(pitch), keys)
+                found.append((rolls.sum(0) + 0.5) / (draws + 1))
+                read = ids[t * tokens.voices : (t + 1) * tokens.voices]
+                _, state = self._next(read[None], state)
+        return torch.stack(found)
 
     def compose(
         self, frames: int | None = 64, *, longest: int = 1000, seed: int | None = None,
