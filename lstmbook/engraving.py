@@ -19,6 +19,7 @@ from .datasets.voices import Piece
 # How many numbers each command of an outline takes (SVG 1.1, sec. 8.3).
 TAKES = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Z": 0}
 INK = "#1F2933"
+THINNEST = 20  # the lines of a staff would be paler than a screen can show
 
 
 def engraved(piece: Piece, ax=None, width: int = 1600, inches: float = 7.2):
@@ -34,7 +35,8 @@ def engraved(piece: Piece, ax=None, width: int = 1600, inches: float = 7.2):
         from .plotting import figure
 
         _, ax = figure(inches, inches * (bottom - top) / (right - left))
-    ax.add_collection(PathCollection(shapes, facecolors=INK, linewidths=0))
+    ink = PathCollection(shapes, facecolors=INK, linewidths=0, snap=False)
+    ax.add_collection(ink)
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     ax.axis("off")
     return ax
@@ -126,7 +128,7 @@ def _shape(element) -> Path | None:
         path = outline(get("d"))
         stroke = float(get("stroke-width", 0))
         if len(path.vertices) == 2 and stroke:
-            return _bar(*path.vertices, stroke)
+            return _bar(*path.vertices, max(stroke, THINNEST))
         return path
     if element.tag == "polygon":
         numbers = [float(n) for n in re.split(r"[\s,]+", get("points").strip())]

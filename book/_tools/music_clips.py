@@ -10,6 +10,7 @@ from pathlib import Path
 
 import lstmbook as lb
 from lstmbook.datasets.music import chorales
+from lstmbook.datasets.voices import without_signs
 from lstmbook.synthesis import LARGEST, RATE, encode, synthesise
 
 FOLDER = Path(__file__).parents[1] / "_static" / "sound"
@@ -19,6 +20,7 @@ def pieces():
     """{name of the file: piece}, as in the chapter."""
     composer = lb.pretrained("chorales")
     [first, *_] = chorales("test", resolution=2)
+    first = without_signs(first)
     tune = replace(first, pitch=first.pitch[:32], attack=first.attack[:32])
     return {
         "music-drawn": composer.compose(64, seed=1, resolution=2, temperature=0.8),

@@ -38,16 +38,16 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg"><defs><g id="head">
 <path transform="scale(1,-1)" d="M0 0h10v20h-10z"/></g></defs>
 <g class="placeholder"><path d="M0 0h999v999z"/></g>
 <g transform="translate(100, 50)"><use href="#head" transform="translate(5, 5) scale(2, 2)"/>
-<path d="M0 0 L30 0" stroke-width="4"/><polygon points="0,0 3,0 3,3"/></g></svg>"""
+<path d="M0 0 L30 0" stroke-width="40"/><polygon points="0,0 3,0 3,3"/></g></svg>"""
 
 
 def test_shapes_stand_where_their_transforms_put_them():
     (head, line, beam), box = outlines(SVG)
     assert head.vertices[:3].tolist() == [[105, 55], [125, 55], [125, 15]]
     assert sorted(map(tuple, line.vertices)) == [
-        (100, 48), (100, 52), (130, 48), (130, 52)]  # fmt: skip
+        (100, 30), (100, 70), (130, 30), (130, 70)]  # fmt: skip
     assert beam.vertices.tolist() == [[100, 50], [103, 50], [103, 53]]
-    assert box == (10, -75, 220, 145)
+    assert box == (10, -75, 220, 160)
 
 
 def test_what_is_no_score_raises():

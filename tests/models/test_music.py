@@ -75,7 +75,7 @@ def test_the_chances_of_keys_are_those_of_all_frames_counted(holds):
         log_p = logits[0].log_softmax(1)[torch.arange(len(now)), now]
         sounds = {n for n in tokens.decode(now).pitch[-1].tolist() if n != R}
         for n in sounds:
-            wanted[n - 60] += float(log_p[-2:].sum().exp())
+            wanted[n - 60] += log_p[-2:].detach().sum().exp()
     piece = Piece.of([*past, (62, 61)])
     found = model.key_chances(piece, 4000, keys=(60, 63), seed=1)
     assert found.shape == (3, 4)
