@@ -79,7 +79,7 @@ def outline(d: str) -> Path:
     for command, text in re.findall(r"([A-Za-z])([^A-Za-z]*)", d):
         kind = command.upper()
         if kind not in TAKES:
-            raise ValueError(f"outline with the command {command!r}, which is not known")
+            raise ValueError(f"an outline with the unknown command {command!r}")
         numbers = [float(n) for n in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", text)]
         if kind == "Z":
             points.append(start)

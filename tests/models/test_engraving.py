@@ -37,7 +37,8 @@ def test_an_unknown_command_raises():
 SVG = """<svg xmlns="http://www.w3.org/2000/svg"><defs><g id="head">
 <path transform="scale(1,-1)" d="M0 0h10v20h-10z"/></g></defs>
 <g class="placeholder"><path d="M0 0h999v999z"/></g>
-<g transform="translate(100, 50)"><use href="#head" transform="translate(5, 5) scale(2, 2)"/>
+<g transform="translate(100, 50)"><use href="#head"
+transform="translate(5, 5) scale(2, 2)"/>
 <path d="M0 0 L30 0" stroke-width="40"/><polygon points="0,0 3,0 3,3"/></g></svg>"""
 
 
