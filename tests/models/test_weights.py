@@ -85,5 +85,5 @@ def test_the_command_alone_lists_what_there_is(capsys):
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there are: shakespeare-characters"):
+    with pytest.raises(ValueError, match="there are: chorales, shakespeare-char"):
         lb.pretrained("hamlet")
