@@ -83,6 +83,16 @@ def test_the_chances_of_keys_are_those_of_all_frames_counted(holds):
     assert wanted[1:].min() > 0.05  # a mistake would show
 
 
+def test_a_frame_model_can_start_at_how_often_each_key_sounds():
+    model = FrameModel.of_size(4, keys=(60, 63))
+    some = [Piece.of_frames([[60, 61], [61], [61]])]
+    assert model.start_at(some) is model
+    torch.nn.init.zeros_(model.output.weight)
+    logits, _ = model(torch.zeros(1, 2, 4))
+    wanted = torch.tensor([1.5, 3.5, 0.5, 0.5]) / 4
+    assert torch.allclose(logits.sigmoid(), wanted.expand(1, 2, 4))
+
+
 def test_a_frame_costs_the_sum_of_its_voices_and_the_whole_is_the_chain_rule():
     model, [piece] = voice_model(), pieces(1)
     [costs] = model.voice_costs([piece])
