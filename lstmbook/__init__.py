@@ -58,6 +58,7 @@ _SUBMODULES = (
     "scores",
     "search",
     "synthesis",
+    "timing",
     "training",
     "weights",
 )

@@ -1,7 +1,7 @@
 """Looking inside: how far gradients reach, what gates do, how long a cell holds.
 
-Everything here is exact automatic differentiation over one `step` after another,
-so it works for any cell.
+Everything here is exact automatic differentiation: over one `step` after another,
+so that it works for any cell, or from the outputs of a whole model to its inputs.
 """
 
 import math
@@ -97,6 +97,35 @@ def gradient_flow(layer, x: Tensor, loss) -> dict[str, Tensor]:
         ).detach()
         for k, name in enumerate(names)
     }
+
+
+def influence(model, x: Tensor) -> Tensor:
+    """How strongly every output depends on every input.
+
+    model: function of [batch, time, features] to [batch, time, outputs], or to a
+        tuple that begins with it, as layers do; rows must not touch one another
+    x: [time, features], one sequence
+    Returns [time, time]: entry (t, s) is the Frobenius norm of ∂y_t/∂x_s, exactly 0
+    where no path leads from input s to output t. Weights get no gradient.
+    """
+    if x.dim() != 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}: give one [time, features]")
+
+    def outputs(x):
+        y = model(x)
+        return y if isinstance(y, Tensor) else y[0]
+
+    with torch.no_grad():
+        T, K = outputs(x.unsqueeze(0)).shape[1:]
+    if len(x) != T:
+        raise ValueError(f"x has {len(x)} steps, the model's output {T}: one for each")
+    # One copy of the sequence for every output: one backward pass gives all rows.
+    with torch.enable_grad():
+        copies = x.detach().repeat(T * K, 1, 1).requires_grad_()
+        y = outputs(copies).reshape(T, K, T, K)
+        own = y.diagonal(dim1=0, dim2=2).diagonal(dim1=0, dim2=1).sum()
+        (grads,) = torch.autograd.grad(own, copies)
+    return grads.view(T, K, T, -1).square().sum((1, 3)).sqrt()
 
 
 def saturation(gates, low: float = 0.1, high: float = 0.9) -> dict[str, tuple]:

@@ -11,8 +11,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from .datasets.batches import ByLength
 from .states import detach, tree_map
 
 
@@ -241,6 +243,36 @@ def fit_and_keep_best(
         callbacks=[best, *options.pop("callbacks", ())], **options,
     ).fit(task, train, valid)  # fmt: skip
     return task.global_step, best.history
+
+
+def fit_by_length(
+    model: nn.Module, train, valid, collate, *, epochs: float, batch_size: int,
+    steps=len, seed: int | None = None, network: nn.Module | None = None, **options,
+):  # fmt: skip
+    """Train on lists of examples, in batches of about one length; gives the model.
+
+    collate: function (examples, training) -> batch; training is False for `valid`
+    steps: the length of an example, by which batches are put together
+    seed: of the order of the batches and of torch's random numbers (dropout)
+    network: what is called with a batch, where it is not the model itself
+    options: for `fit_and_keep_best`
+
+    The model ends in evaluation mode. What happened is in `model.training_record`:
+    {"updates": made, "valid": [(update, loss), ...]}.
+    """
+    if seed is not None:
+        torch.manual_seed(seed)
+    loaders = [
+        DataLoader(
+            part, collate_fn=lambda rows, training=training: collate(rows, training),
+            batch_sampler=ByLength(map(steps, part), batch_size, shuffle=training),
+        )
+        for part, training in ((train, True), (valid, False))
+    ]  # fmt: skip
+    updates = math.ceil(epochs * len(loaders[0]))
+    made, history = fit_and_keep_best(network or model, *loaders, updates, **options)
+    model.training_record = {"updates": made, "valid": history}
+    return model.eval()
 
 
 def trainer(

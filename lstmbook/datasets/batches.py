@@ -1,8 +1,19 @@
-"""Which examples go into one batch."""
+"""Which examples go into one batch, and how they lie there side by side."""
 
 import math
 
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+def pad(sequences) -> tuple[Tensor, Tensor]:
+    """Sequences [time, ...] of several lengths as [batch, time, ...], and the lengths.
+
+    Zeros stand behind the shorter ones.
+    """
+    lengths = torch.tensor([len(s) for s in sequences])
+    return pad_sequence(list(sequences), batch_first=True), lengths
 
 
 class ByLength:

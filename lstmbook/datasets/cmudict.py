@@ -4,12 +4,11 @@ words = pronunciations("train")
 words["tomato"]     # [("T","AH","M","EY","T","OW"), ("T","AH","M","AA","T","OW")]
 """
 
-import hashlib
-
 from .archive import members
 from .cache import fetch
+from .splits import twentieth
 
-__all__ = ["PHONEMES", "pronunciations"]
+__all__ = ["PHONEMES", "pronunciations", "syllables"]
 
 # ARPAbet, the 39 of the dictionary; a vowel may carry a digit for its stress.
 PHONEMES = (  # noqa: SIM905
@@ -52,7 +51,14 @@ def pronunciations(
     return words
 
 
+def syllables(sounds: tuple[str, ...]) -> int:
+    """How many syllables one way to say a word has: its vowels.
+
+    The vowels of ARPAbet are those whose name begins with A, E, I, O or U.
+    """
+    return sum(sound[0] in "AEIOU" for sound in sounds)
+
+
 def _part(word: str) -> str:
-    twentieth = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4]) % 20
     parts = {number: part for part, number in HELD_OUT.items()}
-    return parts.get(twentieth, "train")
+    return parts.get(twentieth(word), "train")

@@ -19,6 +19,7 @@ import torch
 
 from .cache import DataError, DataUnavailable, cache_dir, fetch
 from .registry import DATASETS
+from .splits import twentieth
 from .voices import Piece, resample
 
 __all__ = [
@@ -181,9 +182,9 @@ def _default_unit(meter: str) -> str:
 
 def _part(name: str) -> str:
     key = re.sub(r"[^a-z]", "", name.lower().removeprefix("the "))
-    twentieth = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % 20
+    number = twentieth(key)
     for part, numbers in HELD_OUT.items():
-        if twentieth in numbers:
+        if number in numbers:
             return part
     return "train"
 

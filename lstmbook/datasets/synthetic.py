@@ -1,8 +1,8 @@
 """Tasks whose answer depends on something long ago, made up on the spot.
 
-Each function takes a `torch.Generator`, or a seed for a new one, and returns
-tensors on the CPU, batch first, so that a run gives the same numbers on every
-device.
+Each function takes a `torch.Generator`, or a seed for a new one (`counting` draws
+nothing), and returns tensors on the CPU, batch first, so that a run gives the same
+numbers on every device.
 """
 
 import torch
@@ -77,6 +77,48 @@ def recall(
     numbers = torch.cat([target[:, None], symbols + between, question], dim=1)
     x = torch.nn.functional.one_hot(numbers, symbols + distractors + 1)
     return x.float(), target
+
+
+# -- parity and counting: what a longer sequence asks of a network -----------
+
+
+def parity(
+    batch: int, time: int, generator: torch.Generator | int
+) -> tuple[Tensor, Tensor]:
+    """After every bit: is the number of ones so far odd?
+
+    Returns x float32 [batch, time, 2], one-hot bits, 0 and 1 equally likely, and
+    the target int64 [batch, time], 1 for odd. Guessing is right half of the time,
+    and every bit counts: to change one changes all later answers.
+    """
+    if batch < 1 or time < 1:
+        raise ValueError(
+            f"parity needs batch >= 1 and time >= 1, got batch={batch}, time={time}"
+        )
+    bits = torch.randint(2, (batch, time), generator=_generator(generator))
+    return torch.nn.functional.one_hot(bits, 2).float(), bits.cumsum(1) % 2
+
+
+def counting(longest: int) -> tuple[Tensor, Tensor]:
+    """All words a^n b^n for n = 1 .. longest: where do the b end?
+
+    Returns x float32 [longest, 2 longest + 1, 3], one-hot: a mark (channel 0), n
+    times a, n times b, then zeros; and the next symbol, int64 [longest,
+    2 longest + 1]: 0 the mark, that is the end, 1 a, 2 b. Asked for is only what
+    is certain: a after the mark, and from the first b on. Elsewhere the target is
+    -100, which the cross entropy of torch leaves out.
+
+    The language is one of those of Gers and Schmidhuber 2001.
+    """
+    if longest < 1:
+        raise ValueError(f"counting needs longest >= 1, got {longest}")
+    x = torch.zeros(longest, 2 * longest + 1, 3)
+    target = torch.full(x.shape[:2], -100)
+    x[:, 0, 0], target[:, 0] = 1, 1
+    for row, n in enumerate(range(1, longest + 1)):
+        x[row, 1 : n + 1, 1] = x[row, n + 1 : 2 * n + 1, 2] = 1
+        target[row, n + 1 : 2 * n], target[row, 2 * n] = 2, 0
+    return x, target
 
 
 # -- agreement of subject and verb ------------------------------------------

@@ -7,13 +7,11 @@ print(model.translate("tomato", width=5))
 lb.save(model, "sounds.safetensors")     # lb.load(...) gives it back, words and all
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
 
 from ..cells import (
     AdditiveAttention,
@@ -23,7 +21,7 @@ from ..cells import (
     MultiplicativeAttention,
     UniformAttention,
 )
-from ..datasets.batches import ByLength
+from ..datasets.batches import pad
 from ..modes import evaluating
 from ..recurrent import Bidirectional, Recurrent, last_output
 from ..search import beam_search, greedy
@@ -171,7 +169,7 @@ class Seq2Seq(nn.Module):
         Returns the model, in evaluation mode. What happened is in
         `model.training_record`: {"updates": made, "valid": [(update, nats), ...]}.
         """
-        from ..training import fit_and_keep_best
+        from ..training import fit_by_length
 
         pairs = self._encode_pairs(pairs)
         if valid is None:
@@ -184,22 +182,12 @@ class Seq2Seq(nn.Module):
                 f"{len(pairs)} pairs to train on and {len(valid)} to validate on: "
                 "give at least one of each"
             )
-        if seed is not None:
-            torch.manual_seed(seed)
-        loaders = [
-            DataLoader(
-                part, collate_fn=self._collate,
-                batch_sampler=ByLength(map(_steps, part), batch_size, shuffle),
-            )
-            for part, shuffle in ((pairs, True), (valid, False))
-        ]  # fmt: skip
-        made, history = fit_and_keep_best(
-            _TeacherForcing(self), *loaders, math.ceil(epochs * len(loaders[0])),
+        return fit_by_length(
+            self, pairs, valid, self._collate, epochs=epochs, batch_size=batch_size,
+            steps=_steps, seed=seed, network=_TeacherForcing(self),
             learning_rate=learning_rate, checks=checks, patience=patience,
             progress=progress, **options,
         )  # fmt: skip
-        self.training_record = {"updates": made, "valid": history}
-        return self.eval()
 
     def search(
         self, sources, *, width: int = 1, max_length: int | None = None,
@@ -217,7 +205,7 @@ class Seq2Seq(nn.Module):
         found, device = [], self.output.weight.device
         sources = [self._encode(s, "source", k) for k, s in enumerate(sources)]
         for rows in torch.arange(len(sources)).split(batch_size):
-            batch, lengths = _pad([sources[k] for k in rows])
+            batch, lengths = pad([sources[k] for k in rows])
             with evaluating(self), torch.no_grad():
                 state, ctx = self.encode(batch.to(device), lengths.to(device))
             common = {
@@ -285,9 +273,9 @@ class Seq2Seq(nn.Module):
             )
         return found.long()
 
-    def _collate(self, pairs):
+    def _collate(self, pairs, training=False):
         sources, targets = zip(*pairs, strict=True)
-        source, lengths = _pad(sources)
+        source, lengths = pad(sources)
         begin = nn.functional.pad
         given = [begin(t, (1, 0), value=self.boundary) for t in targets]
         wanted = [begin(t, (0, 1), value=self.boundary) for t in targets]
@@ -322,8 +310,3 @@ def _steps(pair) -> int:
 
 def _size(vocabulary) -> int:
     return vocabulary if isinstance(vocabulary, int) else len(vocabulary)
-
-
-def _pad(sources) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(s) for s in sources])
-    return pad_sequence(list(sources), batch_first=True), lengths

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lstmbook.datasets import DataUnavailable, available, fetch
-from lstmbook.datasets.cmudict import PHONEMES, pronunciations
+from lstmbook.datasets.cmudict import PHONEMES, pronunciations, syllables
 from lstmbook.datasets.digits import digits
 from lstmbook.datasets.text import (
     HELD_OUT,
@@ -161,6 +161,13 @@ def test_the_dictionary_has_its_words_and_all_ways_to_say_them(dictionary):
         ("R", "IH0", "K", "AO1", "R", "D"),
     ]
     assert sum(len(ways) > 1 for ways in full.values()) == 8_445
+
+
+def test_syllables_are_the_sounds_that_can_bear_stress(dictionary):
+    assert syllables(("K", "AE", "T")) == 1
+    for ways in pronunciations("valid", stress=True).values():
+        for sounds in ways:
+            assert syllables(sounds) == sum(s[-1].isdigit() for s in sounds)
 
 
 def test_a_word_is_in_one_part_with_all_its_ways(dictionary):

@@ -13,7 +13,9 @@ from lstmbook.datasets.synthetic import (
     WORDS,
     adding,
     agreement,
+    counting,
     delays,
+    parity,
     recall,
     to_text,
 )
@@ -21,10 +23,11 @@ from lstmbook.datasets.synthetic import (
 TASKS = [
     lambda generator: adding(16, 30, generator),
     lambda generator: recall(16, 30, generator),
+    lambda generator: parity(16, 30, generator),
     lambda generator: agreement(16, 30, generator),
     lambda generator: delays(16, 30, generator),
 ]
-NAMES = ["adding", "recall", "agreement", "delays"]
+NAMES = ["adding", "recall", "parity", "agreement", "delays"]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=NAMES)
@@ -54,6 +57,9 @@ def test_the_global_generator_is_neither_used_nor_moved(task):
         lambda: adding(0, 10, 0),
         lambda: recall(4, 0, 0),
         lambda: recall(4, 5, 0, distractors=0),
+        lambda: parity(0, 5, 0),
+        lambda: parity(4, 0, 0),
+        lambda: counting(0),
         lambda: agreement(4, -1, 0),
         lambda: delays(0, 30, 0),
         lambda: delays(4, 30, 0, intervals=(10,)),
@@ -120,6 +126,38 @@ def test_recall_distractors_say_nothing_about_the_symbol():
     seen = x[:, 1].argmax(dim=1)
     shares = torch.stack([target[seen == d].float().mean() for d in seen.unique()])
     torch.testing.assert_close(shares, torch.full((3,), 0.5), atol=0.02, rtol=0)
+
+
+# -- parity and counting ----------------------------------------------------
+
+
+def test_parity_turns_at_every_one_and_at_no_zero():
+    x, odd = parity(50, 30, 0)
+    assert x.shape == (50, 30, 2) and x.dtype == torch.float32
+    assert odd.shape == (50, 30) and odd.dtype == torch.int64
+    assert torch.equal(x.sum(2), torch.ones(50, 30))
+    before = torch.cat([torch.zeros(50, 1, dtype=torch.int64), odd[:, :-1]], 1)
+    assert torch.equal(x[..., 1].bool(), odd != before)
+
+
+def test_parity_cannot_be_guessed_from_a_bit():
+    x, odd = parity(20_000, 3, 0)
+    shares = [odd[x[:, 2, b] == 1, 2].float().mean() for b in (0, 1)]
+    torch.testing.assert_close(torch.stack(shares), torch.full((2,), 0.5), atol=0.02,
+                               rtol=0)  # fmt: skip
+
+
+def test_counting_asks_for_the_end_and_not_for_the_first_b():
+    x, target = counting(3)
+    assert x.shape == (3, 7, 3) and target.shape == (3, 7)
+    read = ["".join("Sab"[k] for k in row.argmax(1)) for row in x[:, :, :]]
+    assert read[2] == "Saaabbb"
+    assert target.tolist() == [
+        [1, -100, 0, -100, -100, -100, -100],
+        [1, -100, -100, 2, 0, -100, -100],
+        [1, -100, -100, -100, 2, 2, 0],
+    ]
+    assert x[0, 3:].abs().sum() == 0  # padding
 
 
 # -- delays -----------------------------------------------------------------

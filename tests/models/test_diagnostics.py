@@ -9,6 +9,7 @@ from lstmbook import reference
 from lstmbook.diagnostics import (
     gradient_flow,
     half_life,
+    influence,
     jacobians,
     memory_horizon,
     norms,
@@ -96,3 +97,34 @@ def test_memory_horizon_of_a_geometric_decay():
 def test_a_batch_is_refused_with_its_shape():
     with pytest.raises(ValueError, match=r"\(1, 9, 3\)"):
         jacobians(lb.RNNCell(3, 4).double(), X[None])
+
+
+def lstm(inputs, hidden):
+    return lb.Recurrent(lb.LSTMCell(inputs, hidden)).double()
+
+
+def test_the_influence_of_inputs_on_outputs_is_autograds_jacobian():
+    torch.manual_seed(0)
+    layer = lb.Bidirectional(lstm(3, 2), lstm(3, 4))
+    J = torch.autograd.functional.jacobian(lambda x: layer(x[None])[0][0], X)
+    want = J.square().sum((1, 3)).sqrt()  # J [time, outputs, time, features]
+    torch.testing.assert_close(influence(layer, X), want)
+
+
+def test_a_forward_layer_is_influenced_by_its_past_only():
+    torch.manual_seed(0)
+    forward = influence(lstm(3, 4), X)
+    assert (forward.triu(1) == 0).all()
+    assert (forward[torch.ones(9, 9).tril() == 1] > 0).all()
+
+
+def test_a_bidirectional_layer_is_influenced_by_every_input():
+    torch.manual_seed(0)
+    assert (influence(lb.Bidirectional(lstm(3, 4), lstm(3, 4)), X) > 0).all()
+
+
+def test_influence_refuses_a_batch_and_an_output_of_another_length():
+    with pytest.raises(ValueError, match=r"give one \[time, features\]"):
+        influence(lstm(3, 4), X[None])
+    with pytest.raises(ValueError, match="9 steps, the model's output 1"):
+        influence(lambda x: lstm(3, 4)(x)[0][:, -1:], X)

@@ -1,13 +1,9 @@
 """What the models of music have in common: batches of pieces, and the training."""
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
 
-from ...datasets.batches import ByLength
 from ...datasets.voices import Piece, room, transpose
 
 LEFT_OUT = -100  # what the loss does not count, as in torch
@@ -25,7 +21,7 @@ def fit_pieces(
     progress: bool = True, **options,
 ):  # fmt: skip
     """Train either model; what the arguments mean stands in `VoiceModel.fit`."""
-    from ...training import fit_and_keep_best
+    from ...training import fit_by_length
 
     pieces, valid = list(pieces), list(valid)
     if not pieces or not valid:
@@ -35,29 +31,17 @@ def fit_pieces(
         )
     for piece in [*pieces, *valid]:
         model.example(piece)  # a note that does not fit raises now, not in an hour
-    if seed is not None:
-        torch.manual_seed(seed)
 
-    def collate(rows):
-        if augment:
+    def collate(rows, training):
+        if training and augment:
             rows = [_anywhere(piece, compass, semitones) for piece in rows]
         return pad([model.example(piece) for piece in rows])
 
-    loaders = [
-        DataLoader(part, collate_fn=one, batch_sampler=ByLength(
-            map(len, part), batch_size, shuffle))
-        for part, one, shuffle in (
-            (pieces, collate, True),
-            (valid, lambda rows: pad([model.example(p) for p in rows]), False),
-        )
-    ]  # fmt: skip
-    made, history = fit_and_keep_best(
-        model, *loaders, math.ceil(epochs * len(loaders[0])),
-        learning_rate=learning_rate, loss=loss, checks=checks, patience=patience,
-        progress=progress, **options,
+    return fit_by_length(
+        model, pieces, valid, collate, epochs=epochs, batch_size=batch_size,
+        seed=seed, learning_rate=learning_rate, loss=loss, checks=checks,
+        patience=patience, progress=progress, **options,
     )  # fmt: skip
-    model.training_record = {"updates": made, "valid": history}
-    return model.eval()
 
 
 def _anywhere(piece: Piece, compass, semitones: int) -> Piece:

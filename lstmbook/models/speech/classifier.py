@@ -10,10 +10,10 @@ from .sounds import (
     batches,
     check_width,
     features_of,
-    pad,
+    padded,
     parts,
     sounds_and_texts,
-    train_model,
+    steps,
 )
 
 POOLINGS = ("mean", "last")
@@ -93,16 +93,18 @@ class SpeechClassifier(nn.Module):
         Returns the model, in evaluation mode. What happened is in
         `model.training_record`: {"updates": made, "valid": [(update, nats), ...]}.
         """
+        from ...training import fit_by_length
+
         train, held_out = parts(self, utterances, valid, self._target)
 
-        def collate(examples, change=None):
-            x, lengths = pad([e[0] for e in examples], change)
+        def collate(examples, training):
+            x, lengths = padded(examples, augment if training else None)
             return x, torch.tensor([e[1] for e in examples]), lengths
 
-        return train_model(
-            self, self, train, held_out, collate, augment, epochs, batch_size, seed,
-            learning_rate=learning_rate, patience=patience, checks=checks,
-            progress=progress, **options,
+        return fit_by_length(
+            self, train, held_out, collate, epochs=epochs, batch_size=batch_size,
+            steps=steps, seed=seed, learning_rate=learning_rate, patience=patience,
+            checks=checks, progress=progress, **options,
         )  # fmt: skip
 
     @torch.no_grad()

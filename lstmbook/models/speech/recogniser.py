@@ -15,10 +15,10 @@ from .sounds import (
     batches,
     check_width,
     features_of,
-    pad,
+    padded,
     parts,
     sounds_and_texts,
-    train_model,
+    steps,
 )
 
 
@@ -95,19 +95,22 @@ class SpeechRecogniser(nn.Module):
         Returns the model, in evaluation mode, with its `training_record`. Raises
         ValueError for a text with more symbols than its sound has steps.
         """
+        from ...training import fit_by_length
+
         target = self._frames if framewise else self._labels
         train, held_out = parts(self, utterances, valid, target)
 
-        def collate(examples, change=None):
-            x, lengths = pad([e[0] for e in examples], change)
+        def collate(examples, training):
+            x, lengths = padded(examples, augment if training else None)
             targets = pad_sequence([e[1] for e in examples], True, ctc.LEFT_OUT)
             return (x, targets, lengths) if framewise else (Sounds(x, lengths), targets)
 
-        return train_model(
-            self, self if framewise else _WithLengths(self), train, held_out, collate,
-            augment, epochs, batch_size, seed, learning_rate=learning_rate,
-            patience=patience, checks=checks, progress=progress,
-            **({} if framewise else {"loss": _ctc_loss}), **options,
+        if not framewise:
+            options |= {"loss": _ctc_loss, "network": _WithLengths(self)}
+        return fit_by_length(
+            self, train, held_out, collate, epochs=epochs, batch_size=batch_size,
+            steps=steps, seed=seed, learning_rate=learning_rate, patience=patience,
+            checks=checks, progress=progress, **options,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -1,13 +1,8 @@
 """What both models of speech do with sounds: features, batches, training."""
 
-import math
-
-import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
 
-from ...datasets.batches import ByLength
+from ...datasets.batches import pad
 from ...datasets.speech import Utterance
 from ...modes import evaluating
 
@@ -52,32 +47,13 @@ def parts(model, utterances, valid, target):
     return found
 
 
-def train_model(
-    model, network, train, valid, collate, augment, epochs, batch_size, seed, **options
-):
-    """What both models do once examples are features; returns the model."""
-    from ...training import fit_and_keep_best
-
-    if seed is not None:
-        torch.manual_seed(seed)
-    loaders = [
-        DataLoader(
-            part, collate_fn=lambda e, change=change: collate(e, change),
-            batch_sampler=ByLength([len(x) for x, _ in part], batch_size, shuffle),
-        )
-        for part, shuffle, change in ((train, True, augment), (valid, False, None))
-    ]  # fmt: skip
-    updates = math.ceil(epochs * len(loaders[0]))
-    made, history = fit_and_keep_best(network, *loaders, updates, **options)
-    model.training_record = {"updates": made, "valid": history}
-    return model.eval()
+def steps(example) -> int:
+    return len(example[0])
 
 
-def pad(features, change=None) -> tuple[Tensor, Tensor]:
-    if change is not None:
-        features = [change(x) for x in features]
-    lengths = torch.tensor([len(x) for x in features])
-    return pad_sequence(list(features), batch_first=True), lengths
+def padded(examples, change=None) -> tuple[Tensor, Tensor]:
+    """The features of examples (features, target), each changed first, and lengths."""
+    return pad([x if change is None else change(x) for x, _ in examples])
 
 
 def features_of(model, sounds):
