@@ -259,8 +259,27 @@ def test_pieces_are_composed_as_long_as_asked_and_seeded():
     lengths = {len(model.compose(None, longest=50, seed=k)) for k in range(8)}
     assert len(lengths) > 2 and max(lengths) <= 50
     chain = VoiceChain(3, TOKENS).fit(pieces(4))
+    several = model.compose(9, seed=4, pieces=3, resolution=2)
+    assert [len(p) for p in several] == [9, 9, 9] and several[0].resolution == 2
+    assert several[0] != several[1]
+    assert model.compose(9, seed=4, pieces=1) == [model.compose(9, seed=4)]
     assert chain.compose(7, seed=1) == chain.compose(7, seed=1)
     assert len(chain.compose(7, order=2, seed=1)) == 7
+
+
+def test_pieces_drawn_side_by_side_end_when_the_model_ends_them():
+    model = voice_model(seed=2)
+    drawn = model.compose(None, longest=40, seed=0, pieces=4000)
+    chance = {}  # of an end behind each first frame
+    for row in ROWS:
+        x = torch.tensor([[TOKENS.boundary, *TOKENS.encode(Piece.of([row])).tolist()]])
+        p = model(x)[0].detach()[0, -1].softmax(0)
+        chance[row] = float(p[TOKENS.boundary])
+    wanted = sum(chance[tuple(p.pitch[0].tolist())] for p in drawn) / len(drawn)
+    assert sum(len(p) == 1 for p in drawn) / len(drawn) == pytest.approx(
+        wanted, abs=0.03
+    )
+    assert max(map(len, drawn)) <= 40
 
 
 def test_what_is_composed_follows_the_probabilities():
@@ -326,6 +345,8 @@ def test_what_does_not_fit_is_refused():
             call(0)
     with pytest.raises(ValueError, match="counted nothing"):
         chain.nats(pieces(1))
+    with pytest.raises(ValueError, match="pieces=0"):
+        model.compose(4, pieces=0)
     with pytest.raises(ValueError, match="particles=0"):
         model.harmonise(pieces(1)[0], particles=0)
     with pytest.raises(ValueError, match="width=0"):
