@@ -73,8 +73,8 @@ def parallels(piece: Piece) -> list[Parallel]:
     step = (after - before).where((before != REST) & (after != REST), 0)
     for upper, lower in combinations(range(piece.voices), 2):
         together = step[:, upper].sign() * step[:, lower].sign() > 0
-        was = (before[:, upper] - before[:, lower]) % 12
-        now = (after[:, upper] - after[:, lower]) % 12
+        was = (before[:, upper] - before[:, lower]).abs() % 12
+        now = (after[:, upper] - after[:, lower]).abs() % 12
         for interval in (7, 0):
             hit = together & (was == interval) & (now == interval)
             # a fifth to a twelfth, with both upwards, is parallel as well

@@ -287,11 +287,16 @@ class LetterModel:
         joined = [BLANK] + [s for text in texts for s in (*text, BLANK)]
         self.model = NGram(order, symbols).fit(joined)
         self.order = order
+        self._known: dict[tuple[int, ...], np.ndarray] = {}  # a search asks often
 
     def next(self, labels) -> np.ndarray:
         """Log-probability of each symbol after these labels: [V]."""
         context = (BLANK, *labels)[-max(1, self.order - 1) :]
-        return np.log(self.model.probabilities(list(context)))
+        if context not in self._known:
+            found = np.log(self.model.probabilities(list(context)))
+            found.flags.writeable = False
+            self._known[context] = found
+        return self._known[context]
 
     def end(self, labels) -> float:
         """Log-probability that the sentence ends after these labels."""

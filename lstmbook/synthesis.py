@@ -69,6 +69,9 @@ class Sound:
     def __init__(self, mp3: bytes, label: str = ""):
         self.mp3, self.label = mp3, label
 
+    def __repr__(self) -> str:
+        return f"a player for {self.label!r}, {len(self.mp3) / 1000:.0f} KB of MP3"
+
     def _repr_html_(self) -> str:
         from html import escape
 

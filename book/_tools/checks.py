@@ -18,6 +18,7 @@ import yaml
 from lstmbook.claims import MIME, load_claims
 
 MAX_BYTES, MAX_LINES, MAX_COLUMNS = 400_000, 20, 79
+MAX_CLIP = 150_000
 GLUE = "application/papermill.record/"
 STORED = ("text/plain", "image/png", MIME, GLUE)
 MARK = "NBVAL_CHECK_OUTPUT"
@@ -240,7 +241,7 @@ def links(notebook, path, root=toc.ROOT):
     return [
         f"{at}: {fault}"
         for at, text in _prose(notebook)
-        for fault in links_in_text(text, path, root)
+        for fault in (*links_in_text(text, path, root), *clips_in_text(text, path))
     ]
 
 
@@ -401,6 +402,29 @@ def images_in_text(text):
         for name, argument, options in directives(text)
         if name in ("image", "figure") and not options.get("alt")
     ]
+    return faults
+
+
+def clips_in_text(text, path):
+    """Players of a text without a label, or whose clip is missing or too large.
+
+    A player names its clip twice: as seen from the notebook, and from the page that
+    is built of it, which lies a folder deeper below `_static`.
+    """
+    faults = []
+    players = re.findall(r"<audio.*?</audio>", _without_code(text), re.DOTALL)
+    for player in players:
+        targets = re.findall(r'<source src="([^"]+)"', player)
+        clip = targets[0] if targets else "without a source"
+        if not re.search(r'aria-label="[^"]+"', player):
+            faults.append(f"player {clip} has no label")
+        if targets[1:] != [f"../{clip}"]:
+            faults.append(f"player {clip} needs a second source, ../{clip}")
+        file = path.parent / clip
+        if not file.is_file():
+            faults.append(f"player {clip}: no such file")
+        elif file.stat().st_size > MAX_CLIP:
+            faults.append(f"player {clip}: more than {MAX_CLIP:,} bytes")
     return faults
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Utterance",
     "digit_strings",
     "fsdd",
+    "joined_words",
     "leave_one_out",
     "read_wav",
     "spoken_digits",
@@ -128,6 +129,54 @@ def digit_strings(
         raise ValueError(
             f"count={count}, digits={digits}: give (fewest, most), at least 1"
         )
+    by_speaker = _by_speaker(utterances, pause)
+    random = np.random.RandomState(seed)
+    strings = []
+    for _ in range(count):
+        # Each speaker as often as there are recordings of them.
+        at = random.randint(len(utterances))
+        said = by_speaker[utterances[at].speaker]
+        words = [
+            said[random.randint(len(said))]
+            for _ in range(random.randint(low, high + 1))
+        ]
+        strings.append(_join(words, pause, random))
+    return strings
+
+
+def joined_words(
+    utterances, texts, *, pause: tuple[int, int] = (0, 0), seed: int = 0
+) -> list[Utterance]:
+    """Texts of your own, said in recordings of their words, by one speaker each.
+
+    utterances, pause: as for `digit_strings`
+    texts: words with a space between two, such as "one nine eight four"
+
+    Which recording of a word is drawn, and by whom. Raises ValueError for a text
+    without words, and for a word that the speaker drawn for a text has not said.
+    """
+    by_speaker = _by_speaker(utterances, pause)
+    takes: dict[tuple[str, str], list[Utterance]] = {}
+    for utterance in utterances:
+        takes.setdefault((utterance.speaker, utterance.text), []).append(utterance)
+    random = np.random.RandomState(seed)
+    strings = []
+    for text in texts:
+        who = utterances[random.randint(len(utterances))].speaker
+        missing = [w for w in text.split() if (who, w) not in takes]
+        if missing or not text.split():
+            heard = sorted({u.text for u in by_speaker[who]})
+            raise ValueError(
+                f"the text {text!r} has {missing or 'no words'}; the recordings of "
+                f"{who or 'this speaker'} have {', '.join(heard)}"
+            )
+        words = [takes[who, w] for w in text.split()]
+        words = [many[random.randint(len(many))] for many in words]
+        strings.append(_join(words, pause, random))
+    return strings
+
+
+def _by_speaker(utterances, pause) -> dict[str, list[Utterance]]:
     shortest, longest = pause
     if not 0 <= shortest <= longest:
         raise ValueError(f"pause={pause}: give (shortest, longest), at least 0")
@@ -141,27 +190,21 @@ def digit_strings(
             f"pause={pause}: zeros are silence in samples only, and these sounds are "
             f"features {list(utterances[0].sound.shape)}; leave pause out"
         )
-    random = np.random.RandomState(seed)
-    strings = []
-    for _ in range(count):
-        # Each speaker as often as there are recordings of them.
-        at = random.randint(len(utterances))
-        said = by_speaker[utterances[at].speaker]
-        words = [
-            said[random.randint(len(said))]
-            for _ in range(random.randint(low, high + 1))
-        ]
-        parts, spans, now = [], [], 0
-        for k, word in enumerate(words):
-            gap = random.randint(shortest, longest + 1) if k else 0
-            if gap:
-                parts.append(word.sound.new_zeros(gap))
-            spans.append((now + gap, now + gap + len(word.sound)))
-            now = spans[-1][1]
-            parts.append(word.sound)
-        text = " ".join(word.text for word in words)
-        strings.append(Utterance(torch.cat(parts), text, said[0].speaker, tuple(spans)))
-    return strings
+    return by_speaker
+
+
+def _join(words, pause, random) -> Utterance:
+    shortest, longest = pause
+    parts, spans, now = [], [], 0
+    for k, word in enumerate(words):
+        gap = random.randint(shortest, longest + 1) if k else 0
+        if gap:
+            parts.append(word.sound.new_zeros(gap))
+        spans.append((now + gap, now + gap + len(word.sound)))
+        now = spans[-1][1]
+        parts.append(word.sound)
+    text = " ".join(word.text for word in words)
+    return Utterance(torch.cat(parts), text, words[0].speaker, tuple(spans))
 
 
 def read_wav(

@@ -188,6 +188,15 @@ def transpose(piece: Piece, semitones: int, compass=PIANO) -> Piece:
     return replace(piece, pitch=pitch, sharps=sharps if semitones else piece.sharps)
 
 
+def without_signs(piece: Piece) -> Piece:
+    """Moved to the key without sharps or flats, C major or A minor mostly.
+
+    By the key signature of the piece, up or down by six semitones at most. A chorale
+    in a church mode ends in another key than its signature says, here as there.
+    """
+    return transpose(piece, (-7 * piece.sharps + 5) % 12 - 5)
+
+
 def room(piece: Piece, compass=PIANO) -> range:
     """The transpositions that keep each voice in its compass, as a range."""
     bounds = torch.tensor(compass).expand(piece.voices, 2)

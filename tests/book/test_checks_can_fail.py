@@ -292,6 +292,30 @@ def test_a_link_into_nothing_on_a_page_is_found(root):
     assert "link part/no.md: no such file" in found and "x.png has no alt text" in found
 
 
+PLAYER = """<audio controls aria-label="A chord">
+<source src="../_static/a.mp3" type="audio/mpeg">
+<source src="../../_static/a.mp3" type="audio/mpeg">
+</audio>"""
+
+
+@pytest.mark.parametrize(
+    "text, size, fault",
+    [
+        (PLAYER, 150_000, None),
+        (PLAYER, 150_001, "more than 150,000 bytes"),
+        (PLAYER, None, "no such file"),
+        (PLAYER.replace("A chord", ""), 9, "has no label"),
+        (PLAYER.replace("../../", "../"), 9, "needs a second source"),
+    ],
+)
+def test_a_player_has_a_label_and_a_small_clip(root, text, size, fault):
+    path = root / "book/part/chapter.ipynb"
+    if size is not None:
+        (root / "book/_static/a.mp3").write_bytes(bytes(size))
+    found = checks.clips_in_text(text, path)
+    assert len(found) == bool(fault) and (fault or "") in "".join(found)
+
+
 def test_another_address_is_found(root):
     project = root / "pyproject.toml"
     project.write_text(project.read_text().replace("/owner/lstm-book", "/me/mine", 1))

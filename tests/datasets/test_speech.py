@@ -14,6 +14,7 @@ from lstmbook.datasets.speech import (
     Utterance,
     digit_strings,
     fsdd,
+    joined_words,
     leave_one_out,
     read_wav,
     spoken_digits,
@@ -145,6 +146,29 @@ def test_strings_of_features_have_no_pauses():
             digit_strings(words, 1, **options)
     with pytest.raises(ValueError, match="no utterances"):
         digit_strings([], 1)
+
+
+def test_texts_of_ones_own_are_said_word_for_word_by_one_speaker():
+    words = [
+        u._replace(speaker=("ann", "bob")[k // 10]) for k, u in enumerate(some_words())
+    ]
+    by_value = {float(u.sound[0]): u for u in words}
+    texts = ["one nine eight four", "five"]
+    strings = joined_words(words, texts * 10, pause=(1, 3), seed=3)
+    assert [s.text for s in strings] == texts * 10
+    for s in strings:
+        for word, (a, b) in zip(s.text.split(), s.spans, strict=True):
+            source = by_value[float(s.sound[a])]
+            assert torch.equal(s.sound[a:b], source.sound)
+            assert (source.text, source.speaker) == (word, s.speaker)
+    again = joined_words(words, texts * 10, pause=(1, 3), seed=3)
+    assert all(
+        torch.equal(a.sound, b.sound) for a, b in zip(strings, again, strict=True)
+    )
+    assert {s.speaker for s in strings} == {"ann", "bob"}
+    for text in ("", "one umbrella"):
+        with pytest.raises(ValueError, match="the recordings of"):
+            joined_words(words, [text])
 
 
 # -- the real recordings -----------------------------------------------------

@@ -14,6 +14,7 @@ from lstmbook.datasets.voices import (
     resample,
     room,
     transpose,
+    without_signs,
 )
 
 R = REST
@@ -230,3 +231,12 @@ def test_pieces_are_equal_when_their_notes_are(piece):
     assert piece == Piece(PITCH, ATTACK, resolution=4)
     assert piece != Piece(PITCH, ATTACK, resolution=2)
     assert piece != transpose(piece, 1)
+
+
+@pytest.mark.parametrize("sharps", range(-6, 7))
+def test_without_signs_the_tonic_of_a_major_key_is_c(sharps):
+    tonic = 60 + 7 * sharps % 12
+    piece = Piece.of([[tonic], [tonic + 4]], sharps=sharps)
+    moved = without_signs(piece)
+    assert moved.sharps == 0 and int(moved.pitch[0, 0]) % 12 == 0
+    assert abs(int(moved.pitch[0, 0]) - tonic) <= 6

@@ -26,6 +26,8 @@ R = REST
         ([[67, 60], [81, 62]], 7),  # a fifth to a twelfth, both upwards
         ([[72, 60], [71, 59]], 0),  # octaves
         ([[60, 60], [62, 62]], 0),  # unisons
+        ([[60, 67], [62, 69]], 7),  # fifths of voices that are crossed
+        ([[60, 65], [62, 67]], None),  # fourths, likewise
         ([[84, 60], [72, 59]], None),  # to a tritone-like seventh: nothing
     ],
 )

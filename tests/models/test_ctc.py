@@ -216,6 +216,16 @@ def test_a_letter_model_turns_a_doubtful_letter():
     assert helped in ("ta", "tab", "bat", "ba")
 
 
+def test_a_letter_model_answers_from_its_last_symbols_only():
+    model = LetterModel([[1, 2, 3], [3, 2, 1]], 5, order=3)
+    wanted = np.log(model.model.probabilities([2, 3]))
+    for said in ([2, 3], [1, 2, 3], (3, 1, 2, 3)):  # remembered after the first
+        assert model.next(said) == pytest.approx(wanted)
+    assert model.next([1, 3, 2]) != pytest.approx(wanted)
+    with pytest.raises(ValueError, match="read-only"):
+        model.next([2, 3])[0] = 0.0
+
+
 def test_a_word_model_speaks_at_the_end_of_a_word():
     letters = Vocabulary(" abt")
     model = WordModel(["tab bat", "tab tab"], letters, order=2, unknown=-9)

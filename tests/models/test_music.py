@@ -61,6 +61,38 @@ def test_key_by_key_the_sets_of_a_frame_sum_to_one():
     assert len(sets) == 16 and total == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("holds", [False, True])
+def test_the_chances_of_keys_are_those_of_all_frames_counted(holds):
+    tokens = VoiceTokens([(62, 63), (61, 62)], holds=holds)
+    model, past = voice_model(tokens, scale=2), [(62, 61), (63, 61)]
+    rows = list(itertools.product(*(tokens.symbols(v).tolist() for v in (0, 1))))
+    before = tokens.encode(Piece.of(past))
+    wanted = torch.zeros(4)  # keys 60 to 63
+    for row in rows:
+        now = torch.cat([before, torch.tensor(row)])
+        logits, _ = model(torch.cat([torch.zeros(1).long(), now])[None])
+        logits[:, :, tokens.boundary] = -torch.inf
+        log_p = logits[0].log_softmax(1)[torch.arange(len(now)), now]
+        sounds = {n for n in tokens.decode(now).pitch[-1].tolist() if n != R}
+        for n in sounds:
+            wanted[n - 60] += log_p[-2:].detach().sum().exp()
+    piece = Piece.of([*past, (62, 61)])
+    found = model.key_chances(piece, 4000, keys=(60, 63), seed=1)
+    assert found.shape == (3, 4)
+    assert torch.allclose(found[2], wanted, atol=0.03)
+    assert wanted[1:].min() > 0.05  # a mistake would show
+
+
+def test_a_frame_model_can_start_at_how_often_each_key_sounds():
+    model = FrameModel.of_size(4, keys=(60, 63))
+    some = [Piece.of_frames([[60, 61], [61], [61]])]
+    assert model.start_at(some) is model
+    torch.nn.init.zeros_(model.output.weight)
+    logits, _ = model(torch.zeros(1, 2, 4))
+    wanted = torch.tensor([1.5, 3.5, 0.5, 0.5]) / 4
+    assert torch.allclose(logits.sigmoid(), wanted.expand(1, 2, 4))
+
+
 def test_a_frame_costs_the_sum_of_its_voices_and_the_whole_is_the_chain_rule():
     model, [piece] = voice_model(), pieces(1)
     [costs] = model.voice_costs([piece])
@@ -227,8 +259,27 @@ def test_pieces_are_composed_as_long_as_asked_and_seeded():
     lengths = {len(model.compose(None, longest=50, seed=k)) for k in range(8)}
     assert len(lengths) > 2 and max(lengths) <= 50
     chain = VoiceChain(3, TOKENS).fit(pieces(4))
+    several = model.compose(9, seed=4, pieces=3, resolution=2)
+    assert [len(p) for p in several] == [9, 9, 9] and several[0].resolution == 2
+    assert several[0] != several[1]
+    assert model.compose(9, seed=4, pieces=1) == [model.compose(9, seed=4)]
     assert chain.compose(7, seed=1) == chain.compose(7, seed=1)
     assert len(chain.compose(7, order=2, seed=1)) == 7
+
+
+def test_pieces_drawn_side_by_side_end_when_the_model_ends_them():
+    model = voice_model(seed=2)
+    drawn = model.compose(None, longest=40, seed=0, pieces=4000)
+    chance = {}  # of an end behind each first frame
+    for row in ROWS:
+        x = torch.tensor([[TOKENS.boundary, *TOKENS.encode(Piece.of([row])).tolist()]])
+        p = model(x)[0].detach()[0, -1].softmax(0)
+        chance[row] = float(p[TOKENS.boundary])
+    wanted = sum(chance[tuple(p.pitch[0].tolist())] for p in drawn) / len(drawn)
+    assert sum(len(p) == 1 for p in drawn) / len(drawn) == pytest.approx(
+        wanted, abs=0.03
+    )
+    assert max(map(len, drawn)) <= 40
 
 
 def test_what_is_composed_follows_the_probabilities():
@@ -294,6 +345,8 @@ def test_what_does_not_fit_is_refused():
             call(0)
     with pytest.raises(ValueError, match="counted nothing"):
         chain.nats(pieces(1))
+    with pytest.raises(ValueError, match="pieces=0"):
+        model.compose(4, pieces=0)
     with pytest.raises(ValueError, match="particles=0"):
         model.harmonise(pieces(1)[0], particles=0)
     with pytest.raises(ValueError, match="width=0"):

@@ -70,7 +70,9 @@ def test_a_clip_that_cannot_be_small_is_refused():
 
 def test_a_notebook_shows_a_player_with_the_clip_inside():
     pytest.importorskip("soundfile")
-    html = audio(PIECE)._repr_html_()
+    player = audio(PIECE)
+    assert "'A & A'" in repr(player) and "KB of MP3" in repr(player)
+    html = player._repr_html_()
     assert 'aria-label="A &amp; A"' in html and len(html) < 150_000
     data = base64.b64decode(re.search(r"base64,([^\"]*)", html)[1])
     assert data[:2] in (b"\xff\xfb", b"\xff\xf3", b"\xff\xe3") or data[:3] == b"ID3"

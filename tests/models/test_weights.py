@@ -5,10 +5,11 @@ import torch
 
 import lstmbook as lb
 from lstmbook import weights
-from lstmbook.datasets import cmudict, text
+from lstmbook.datasets import cmudict, music, text
+from lstmbook.datasets.voices import Piece
 
-SOUNDS = "spelling-to-sound"
-WRITERS = [name for name in weights.RECIPES if name != SOUNDS]
+SOUNDS, MUSIC = "spelling-to-sound", "chorales"
+WRITERS = [name for name in weights.RECIPES if name not in (SOUNDS, MUSIC)]
 
 
 @pytest.mark.parametrize("name", weights.RECIPES)
@@ -31,6 +32,24 @@ def test_the_shipped_speller_says_words():
         ["S", "P", "IY", "K", "IH", "NG"],
         ["AH", "T", "EH", "N", "SH", "AH", "N"],
     ]
+
+
+def test_the_shipped_composer_writes_four_voices():
+    model = lb.pretrained(MUSIC)
+    piece = model.compose(8, seed=0, resolution=2)
+    assert piece == lb.pretrained(MUSIC).compose(8, seed=0, resolution=2)
+    assert piece.pitch.shape == (8, 4) and len(set(piece.pitch[:, 0].tolist())) > 1
+
+
+def test_the_command_makes_a_composer_that_loads(monkeypatch, tmp_path, capsys):
+    few = [Piece.of([[72, 67, 64, 48], [71, 67, 62, 55]] * 4, resolution=2)] * 3
+    monkeypatch.setattr(music, "chorales", lambda part, resolution: few)
+    file = tmp_path / "model.safetensors"
+    weights.main([MUSIC, "--tokens", "200", "--out", str(file)])
+    assert f"wrote {file}" in capsys.readouterr().out
+    model, shipped = lb.load(file), lb.pretrained(MUSIC)
+    assert str(model.layer) == str(shipped.layer)
+    assert len(model.compose(4, seed=0)) == 4
 
 
 def test_the_command_makes_a_speller_that_loads(monkeypatch, tmp_path, capsys):
@@ -66,5 +85,5 @@ def test_the_command_alone_lists_what_there_is(capsys):
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there are: shakespeare-characters"):
+    with pytest.raises(ValueError, match="there are: chorales, shakespeare-char"):
         lb.pretrained("hamlet")

@@ -64,6 +64,19 @@ class FrameModel(nn.Module):
         y, state = self.layer(roll, state, lengths)
         return self.output(self.dropout(y)), state
 
+    @torch.no_grad()
+    def start_at(self, pieces):
+        """Begin with how often each key sounds in pieces: sets the output's bias.
+
+        Most keys are silent nearly always; a network that starts at one half for each
+        spends its first hundreds of updates on that. Keys that never sound, or always,
+        count half a frame otherwise. Returns the model.
+        """
+        rolls = torch.cat([piano_roll(piece, self.keys) for piece in pieces])
+        share = (rolls.sum(0) + 0.5) / (len(rolls) + 1)
+        self.output.bias.copy_(torch.logit(share))
+        return self
+
     def fit(self, pieces, valid, **options):
         """Train on pieces; options as in `VoiceModel.fit`. Returns the model."""
         return fit_pieces(

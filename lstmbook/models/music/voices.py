@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...datasets.voices import Piece, VoiceTokens
+from ...datasets.voices import PIANO, REST, Piece, VoiceTokens, piano_roll
 from ...modes import evaluating
 from ...search import probabilities
 from ...states import index
@@ -102,20 +102,63 @@ class VoiceModel(LanguageModel):
         """Mean cost of a frame in nats, over all frames of all pieces."""
         return mean_nats(self.frame_costs(pieces, **options))
 
+    @torch.no_grad()
+    def key_chances(
+        self, piece: Piece, draws: int = 256, keys=PIANO, seed: int | None = None
+    ) -> Tensor:
+        """How likely each key is to sound in each frame, given the frames before.
+
+        draws: how many frames are drawn at each place, as the model expects them
+        keys: (lowest, highest) MIDI number
+
+        The share of the draws in which the key sounds, float32 [time, keys], counted
+        with one draw more, half of it with the key, so that nothing is impossible.
+        The notes of a draw know one another; these shares do not say which of them
+        come together, and are all that a `FrameModel` could know.
+        """
+        tokens, generator = self.vocabulary, generator_of(seed)
+        ids, state = tokens.stream([piece]), None
+        found = []
+        with evaluating(self):
+            for t in range(len(piece)):
+                row = torch.zeros(draws, dtype=torch.int64)
+                some = None if state is None else index(state, self._rows(row))
+                last = ids[t * tokens.voices].expand(draws, 1)
+                pitch = torch.full((draws, tokens.voices), REST)
+                for voice in range(tokens.voices):
+                    log_p, some = self._next(last, some)
+                    last = torch.multinomial(log_p.exp(), 1, generator=generator)
+                    number = last[:, 0] - tokens.symbols(voice)[0]
+                    low = tokens.compass[voice][0] - 1 - tokens.holds
+                    held = piece.pitch[t - 1, voice] if t else REST
+                    pitch[:, voice] = torch.where(number == 0, REST, number + low)
+                    if tokens.holds:
+                        pitch[number == 1, voice] = held
+                rolls = piano_roll(Piece.of(pitch), keys)
+                found.append((rolls.sum(0) + 0.5) / (draws + 1))
+                read = ids[t * tokens.voices : (t + 1) * tokens.voices]
+                _, state = self._next(read[None], state)
+        return torch.stack(found)
+
     def compose(
         self, frames: int | None = 64, *, longest: int = 1000, seed: int | None = None,
-        temperature: float = 1.0, top_k=None, top_p=None, **about,
-    ) -> Piece:  # fmt: skip
-        """Draw a piece.
+        temperature: float = 1.0, top_k=None, top_p=None, pieces: int | None = None,
+        **about,
+    ) -> Piece | list[Piece]:  # fmt: skip
+        """Draw a piece, or several side by side, which takes little longer.
 
         frames: how many; None lets the model end it, after `longest` at the latest
         temperature, top_k, top_p: as in `lstmbook.search.probabilities`
-        about: resolution, sharps, meter and so on of the `Piece`
+        pieces: how many; a list of so many comes back
+        about: resolution, sharps, meter and so on of each `Piece`
         """
         check_composing(longest if frames is None else frames, temperature)
-        cut = (temperature, top_k, top_p)
-        ids = self._draw(frames or longest, None, 1, cut, seed, ends=frames is None)
-        return self.vocabulary.decode(ids[0], **about)
+        if pieces is not None and pieces < 1:
+            raise ValueError(f"pieces={pieces}: at least 1")
+        cut, ends = (temperature, top_k, top_p), frames is None
+        rows = self._draw(frames or longest, None, pieces or 1, cut, seed, ends)
+        drawn = [self.vocabulary.decode(_to_its_end(r, self), **about) for r in rows]
+        return drawn[0] if pieces is None else drawn
 
     def harmonise(
         self, melody: Piece, *, particles: int = 64, temperature: float = 1.0,
@@ -173,7 +216,10 @@ class VoiceModel(LanguageModel):
 
     @torch.no_grad()
     def _draw(self, frames, given, particles, cut, seed, ends=False) -> Tensor:
-        """Symbols [particles, frames * voices], with the first voice given or not."""
+        """Symbols [particles, frames * voices], with the first voice given or not.
+
+        ends: a row may end; it goes on with the next piece until all have ended
+        """
         generator, voices = generator_of(seed), self.vocabulary.voices
         ids, state = self._start(particles), None
         written = torch.zeros(particles, 0, dtype=torch.int64)
@@ -193,10 +239,10 @@ class VoiceModel(LanguageModel):
                         state = index(state, self._rows(chosen))
                 else:
                     symbol = torch.multinomial(p, 1, generator=generator)[:, 0]
-                    if ends and int(symbol[0]) == self.vocabulary.boundary:
-                        break
                 written = torch.cat([written, symbol[:, None]], 1)
                 ids = symbol[:, None]
+                if ends and (written == self.vocabulary.boundary).any(1).all():
+                    break
         return written
 
     def _start(self, rows: int) -> Tensor:
@@ -223,3 +269,9 @@ class VoiceModel(LanguageModel):
         """A piece as (what is read, what is predicted): ids [time * voices + 1]."""
         stream = self.vocabulary.stream([piece])
         return stream[:-1], stream[1:]
+
+
+def _to_its_end(ids: Tensor, model: VoiceModel) -> Tensor:
+    """The symbols before the first boundary."""
+    ends = (ids == model.vocabulary.boundary).nonzero()[:, 0]
+    return ids[: int(ends[0])] if len(ends) else ids
