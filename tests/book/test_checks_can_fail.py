@@ -18,6 +18,7 @@ ROW = {
     "source": None,
     "published": None,
     "verified": False,
+    "gates": True,
     "unit": "",
     "ours": 0.5,
     "values": [0.5],
@@ -240,6 +241,14 @@ def test_a_reason_stands_for_a_claim(root):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[3].outputs = []
     notebook.metadata["lstmbook"] = {"no_claims": "a chapter of definitions"}
+    assert checks.claims(notebook, path) == []
+
+
+def test_what_nobody_has_verified_may_be_left_unrun(root):
+    path = root / "book/part/chapter.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    row = ROW | {"verdict": "not run", "gates": False}
+    notebook.cells[3].outputs = [new_output("display_data", {MIME: row})]
     assert checks.claims(notebook, path) == []
 
 
