@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .archive import members
 from .cache import DataError, fetch
-from .splits import SPLITS, stratified
+from .splits import check_split, stratified
 
 ANIMALS = (
     "bear", "bird", "cat", "cow", "dog", "elephant", "giraffe", "horse", "sheep",
@@ -32,8 +32,7 @@ def animals(split: str = "train") -> tuple[Tensor, Tensor]:
 
     Source: S. Mohammadi, animal-shape-mnist 0.39.
     """
-    if split not in SPLITS:
-        raise ValueError(f"animals has no split {split!r}; it has: {', '.join(SPLITS)}")
+    check_split("animals", split)
     found = members(fetch("animal-shapes"), f"{_FOLDER}*.gz")
     images, labels = (
         load_arrays(gzip.decompress(found[f"{_FOLDER}animal_{what}_version_3.gz"]))

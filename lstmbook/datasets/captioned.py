@@ -30,6 +30,7 @@ from .casting import (
     draw_sprites,
     part_of,
 )
+from .generators import as_generator
 from .video import draw
 
 __all__ = [
@@ -88,7 +89,7 @@ def stills(
     count: sprites in each; the rest as in `moving`. Nothing moves, and there are no
     sentences, so no combination of actor and movement is given away.
     """
-    generator = _generator(generator)
+    generator = as_generator(generator)
     _check(cast, batch, size, count, 1, 1)
     who = draw_events(cast, batch, count, "all", generator)[:, :, 0]
     sprites = cast.sprites[draw_sprites(cast, who, generator)]
@@ -116,7 +117,7 @@ def moving(
     Source: the sentences of Sync-DRAW, Mittal, Marwah and Balasubramanian 2017, whose
     movements are the first two.
     """
-    generator = _generator(generator)
+    generator = as_generator(generator)
     _check(cast, batch, size, count, time, 2)
     events = draw_events(cast, batch, count, combinations, generator)
     events = events.gather(1, events[:, :, :1].argsort(1).expand(-1, -1, 2))
@@ -156,7 +157,7 @@ def in_order(
 
     What left and right are, and up and down, is in the order of the frames as well.
     """
-    generator = _generator(generator)
+    generator = as_generator(generator)
     _check(cast, batch, size, 2, time, 4)
     if time % 2:
         raise ValueError(f"time={time}: two halves need an even number of frames")
@@ -196,12 +197,6 @@ def swapped(cast: Cast, films: Films) -> Films:
 
 def _told(cast, film) -> str:
     return " and then ".join(f"{cast.actors[a]} moves {DIRECTIONS[d]}" for a, d in film)
-
-
-def _generator(generator) -> torch.Generator:
-    if isinstance(generator, torch.Generator):
-        return generator
-    return torch.Generator().manual_seed(generator)
 
 
 def _check(cast, batch, size, count, time, shortest) -> None:

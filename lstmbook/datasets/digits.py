@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from .cache import fetch
-from .splits import SPLITS, stratified
+from .splits import check_split, stratified
 
 
 def digits(split: str = "train") -> tuple[Tensor, Tensor]:
@@ -20,8 +20,7 @@ def digits(split: str = "train") -> tuple[Tensor, Tensor]:
 
     Source: Alpaydin and Kaynak 1998, the test file of the original set.
     """
-    if split not in SPLITS:
-        raise ValueError(f"digits has no split {split!r}; it has: {', '.join(SPLITS)}")
+    check_split("digits", split)
     table = np.loadtxt(fetch("digits"), delimiter=",", dtype=np.int64)
     pixels, labels = table[:, :64], table[:, 64]
     rows = stratified(labels)[split]

@@ -19,7 +19,7 @@ import torch
 
 from .cache import DataError, DataUnavailable, cache_dir, fetch
 from .registry import DATASETS
-from .splits import twentieth
+from .splits import SPLITS_AND_ALL, check_split, twentieth
 from .voices import Piece, resample
 
 __all__ = [
@@ -47,7 +47,7 @@ def chorales(split: str = "train", resolution: int = 4, progress: bool = True):
     Raises DataUnavailable where music21 is missing, and HashMismatch for a
     version with other files.
     """
-    _check_split("chorales", split)
+    check_split("chorales", split, SPLITS_AND_ALL)
     pieces = _parsed(progress)
     if split != "all":
         family = _families(pieces)
@@ -107,7 +107,7 @@ def folk_tunes(split: str = "train", collections=("ryansMammoth", "oneills1850")
     A name in both books goes to one part; which one is decided by a hash of the
     name, so that it stays there. The same tune under two names may still be in two.
     """
-    _check_split("folk_tunes", split)
+    check_split("folk_tunes", split, SPLITS_AND_ALL)
     tunes = []
     for collection in collections:
         folder = fetch("folk-tunes", collection)
@@ -189,15 +189,8 @@ def _part(name: str) -> str:
     return "train"
 
 
-def _check_split(name: str, split: str):
-    if split not in ("train", "valid", "test", "all"):
-        raise ValueError(
-            f"{name} has no split {split!r}; it has: train, valid, test, all"
-        )
-
-
 def _json(file: str, split: str):
-    _check_split("jsb", split)
+    check_split("jsb", split, SPLITS_AND_ALL)
     parts = json.loads(fetch("jsb", file).read_bytes())
     chosen = ("train", "valid", "test") if split == "all" else (split,)
     return [(f"{part} {k}", p) for part in chosen for k, p in enumerate(parts[part])]

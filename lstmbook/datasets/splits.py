@@ -1,10 +1,17 @@
-"""Which part of a data set an example is in: by its class, or by its name."""
+"""Which part of a data set an example is in: by its class, its name or its row."""
 
 import hashlib
 
 import numpy as np
 
 SPLITS = ("train", "valid", "test")
+SPLITS_AND_ALL = (*SPLITS, "all")
+
+
+def check_split(name: str, split: str, known=SPLITS) -> None:
+    """Raise ValueError for a part that the data set `name` does not have."""
+    if split not in known:
+        raise ValueError(f"{name} has no split {split!r}; it has: {', '.join(known)}")
 
 
 def stratified(labels, held_out: float = 0.15) -> dict[str, np.ndarray]:
@@ -27,6 +34,11 @@ def stratified(labels, held_out: float = 0.15) -> dict[str, np.ndarray]:
     return {
         split: random.permutation(np.concatenate(rows)) for split, rows in parts.items()
     }
+
+
+def every_tenth(count: int) -> tuple[list[int], range]:
+    """Rows to train on, and every tenth row, which is held out, beginning with 0."""
+    return [k for k in range(count) if k % 10], range(0, count, 10)
 
 
 def twentieth(name: str) -> int:

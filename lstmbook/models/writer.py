@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
 from ..datasets.batches import loader_by_length, pad
+from ..datasets.splits import every_tenth
 from ..modes import evaluating
 from ..search import beam_search, greedy
 
@@ -81,9 +82,8 @@ class Writer(nn.Module):
 
         pairs = self._examples(pairs)
         if valid is None:
-            rows = range(len(pairs))
-            valid = _take(pairs, rows[::10])
-            pairs = _take(pairs, [k for k in rows if k % 10])
+            rows, held_out = every_tenth(len(pairs))
+            pairs, valid = _take(pairs, rows), _take(pairs, held_out)
         else:
             valid = self._examples(valid)
         if not len(pairs) or not len(valid):

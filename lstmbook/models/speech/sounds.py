@@ -4,6 +4,7 @@ from torch import Tensor
 
 from ...datasets.batches import pad
 from ...datasets.speech import Utterance
+from ...datasets.splits import every_tenth
 from ...modes import evaluating
 
 
@@ -27,8 +28,9 @@ def parts(model, utterances, valid, target):
     """[(features, target), ...] to train on and to validate on."""
     utterances = list(utterances)
     if valid is None:
-        valid = utterances[::10]
-        utterances = [u for k, u in enumerate(utterances) if k % 10]
+        rows, held_out = every_tenth(len(utterances))
+        valid = [utterances[k] for k in held_out]
+        utterances = [utterances[k] for k in rows]
     valid = list(valid)
     if not utterances or not valid:
         raise ValueError(
